@@ -1,0 +1,1 @@
+"""Read, check and explain `torii.yml` and `server.yml`."""

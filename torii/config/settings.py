@@ -1,0 +1,127 @@
+"""What `server.yml` says, as frozen values with every default filled in. Read by `torii.config.server`; the gate sees only `GateConfig`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from torii.model.ids import ProjectName
+from torii.model.pipeline import PipelineSpec, ProjectSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret by reference, `env:NAME` or `file:PATH`. Its value is read when used and never shown, stored or logged."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class GitConnection:
+    """A git server that is polled. `url` is a prefix to which a project's own path is added; `poll` and `timeout` are seconds.
+
+    `staging` is the prefix of another git server for staging refs, None for the same. `known_hosts` and `key` are for SSH,
+    `user` and `password` for HTTP.
+    """
+
+    name: str
+    url: str = ""
+    poll: float = 10.0
+    timeout: float = 60.0
+    staging: str | None = None
+    user: str | None = None
+    password: Secret | None = None
+    key: Path | None = None
+    known_hosts: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSettings:
+    """A project and where it lives. `path` is added to its connection's URL; a project may also give its whole `url`."""
+
+    spec: ProjectSpec
+    connection: str
+    url: str
+    staging_url: str
+
+    @property
+    def name(self) -> ProjectName:
+        return self.spec.name
+
+
+@dataclass(frozen=True, slots=True)
+class GearmanSettings:
+    """`servers` empty: an embedded server on `host`:`port` (0: any free port). Else (host, port) of each C gearmand.
+
+    `key` signs Torii's own jobs; None: one is made and kept in `state`.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 4730
+    servers: tuple[tuple[str, int], ...] = ()
+    key: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """`url` is how users reach the pages, for links; None: made of host and port. Port 0: any free port."""
+
+    host: str = "127.0.0.1"
+    port: int = 8090
+    url: str | None = None
+
+
+class Sandbox(Enum):
+    """How builds are kept from the machine. AUTO: bubblewrap where it works, else none, and each log says so."""
+
+    AUTO = "auto"
+    BUBBLEWRAP = "bubblewrap"
+    NONE = "none"
+
+
+class Network(Enum):
+    """What a sandboxed build can reach: nothing, or what the machine can."""
+
+    NONE = "none"
+    HOST = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """The embedded worker: `executors` builds at once (0: none). `log_limit` is bytes a console log; `workspaces` None: under `state`."""
+
+    executors: int = 2
+    labels: tuple[str, ...] = ("linux",)
+    sandbox: Sandbox = Sandbox.AUTO
+    network: Network = Network.NONE
+    log_limit: int = 100 * 1024 * 1024
+    workspaces: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """`url` None: SQLite in `state`; `blobs` None: a folder in `state`."""
+
+    url: str | None = None
+    blobs: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """All of `server.yml`. `state` is the folder that holds whatever Torii must remember; `mergers` is how many run embedded."""
+
+    state: Path
+    connections: tuple[GitConnection, ...] = ()
+    projects: tuple[ProjectSettings, ...] = ()
+    pipelines: tuple[PipelineSpec, ...] = ()
+    gearman: GearmanSettings = field(default_factory=GearmanSettings)
+    web: WebSettings = field(default_factory=WebSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
+    mergers: int = 1
+    unregistered_limit: float = 600.0
+
+    def project(self, name: ProjectName) -> ProjectSettings | None:
+        """Return the project called `name`, or None."""
+        return next((project for project in self.projects if project.name == name), None)

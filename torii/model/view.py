@@ -1,0 +1,78 @@
+"""Frozen snapshots of the gate for everyone else: rows of the store, pages, the command line. Never read back by the gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torii.model.build import Result, TestSummary
+from torii.model.ids import BuildId, BuildSetId, ChangeId, ItemId, PipelineName, ProjectName, QueueName, Sha
+
+
+@dataclass(frozen=True, slots=True)
+class ItemView:
+    """A queue item. `position` counts from 0 at the head, None once it left; times are seconds since the epoch.
+
+    `state` is one of waiting, merging, building, passed, failing, reporting, submitting, done; `outcome` is the final verdict's value
+    or `merged`, empty until then; `reason` says in words why it is where it is.
+    """
+
+    id: ItemId
+    pipeline: PipelineName
+    queue: QueueName
+    change: ChangeId
+    project: ProjectName
+    branch: str
+    patchset: str
+    title: str
+    owner: str
+    state: str
+    reason: str
+    outcome: str
+    position: int | None
+    build_set: BuildSetId | None
+    built_on: tuple[ChangeId, ...]
+    commit: Sha | None
+    enqueued_at: float
+    left_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildView:
+    """A build. `state` is one of waiting, queued, running, done."""
+
+    id: BuildId
+    build_set: BuildSetId
+    item: ItemId
+    job: str
+    attempt: int
+    voting: bool
+    state: str
+    result: Result | None
+    reason: str
+    node: str
+    url: str | None
+    requested_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    duration: float | None
+    tests: TestSummary | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One thing the gate decided, and why, in a sentence for users. `item` is None where no item came of it."""
+
+    at: float
+    change: ChangeId
+    pipeline: PipelineName | None
+    item: ItemId | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """All that changed since records were last taken."""
+
+    items: tuple[ItemView, ...] = ()
+    builds: tuple[BuildView, ...] = ()
+    decisions: tuple[Decision, ...] = ()

@@ -9,7 +9,7 @@ from torii.model.build import BuildRequest, BuildSummary
 from torii.model.change import Change, Subject
 from torii.model.ids import BuildId, BuildSetId, ChangeId, ItemId, PipelineName, ProjectName, Sha
 from torii.model.job import ConfigProblem
-from torii.model.pipeline import MergeMode
+from torii.model.pipeline import MergeMode, Precedence
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class Merge:
     pipeline: PipelineName
     base: tuple[StageBase, ...]
     stages: tuple[Stage, ...]
+    precedence: Precedence = Precedence.NORMAL
 
 
 @dataclass(frozen=True, slots=True)

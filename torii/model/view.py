@@ -10,9 +10,9 @@ from torii.model.ids import BuildId, BuildSetId, ChangeId, ItemId, PipelineName,
 
 @dataclass(frozen=True, slots=True)
 class ItemView:
-    """A queue item. `position` counts from 0 at the head, None once it left; times are seconds since the epoch.
+    """A queue item. `position` orders a queue's items (a ticket: smaller is nearer the head, with gaps), None once it left.
 
-    `state` is one of waiting, merging, building, passed, failing, reporting, submitting, done; `outcome` is the final verdict's value
+    Times are seconds since the epoch. `state` is one of waiting, merging, building, passed, failing, reporting, submitting, done; `outcome` is the final verdict's value
     or `merged`, empty until then; `reason` says in words why it is where it is.
     """
 

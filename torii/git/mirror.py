@@ -1,0 +1,138 @@
+"""A bare repository on this disk, made on demand and used by any number of threads and processes at once.
+
+Nothing here takes a lock of its own. Objects only ever arrive; the few refs that are written (`refs/torii/...`, which tell later
+fetches what is here already) are hints, so losing a race for one does no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from git import Repo
+from git.exc import InvalidGitRepositoryError, NoSuchPathError
+
+from torii.git import environment, process
+from torii.git.errors import GitError, TimedOutError
+from torii.git.process import Completed
+from torii.model.ids import Sha
+
+LIMIT = 120.0
+"""Seconds a command on our own disk may take: far more than any needs, so that only a broken disk reaches it."""
+
+GC_LIMIT = 3600.0
+
+_MAINTENANCE = (
+    ("gc.auto", "4000"),
+    ("gc.autoDetach", "false"),
+    ("gc.autoPackLimit", "30"),
+    ("gc.cruftPacks", "true"),
+    ("gc.pruneExpire", "1.week.ago"),
+    ("gc.worktreePruneExpire", "never"),
+    ("gc.writeCommitGraph", "true"),
+    ("pack.threads", "1"),
+)
+
+
+class Mirror:
+    """The bare repository at `path`. Making the object does nothing; the repository is made on disk when first used."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._ready = False
+        self._environment = environment.local()
+
+    def ensure(self) -> None:
+        """Make the repository where there is none. Safe against others who do the same at the same moment."""
+        if self._ready:
+            return
+        try:
+            if not Repo(self.path).bare:
+                raise GitError(f"{self.path} is a git repository with a work tree: Torii keeps its own bare ones, give it another folder")
+        except NoSuchPathError:
+            self._create()
+        except InvalidGitRepositoryError:
+            if any(self.path.iterdir()):
+                raise GitError(f"{self.path} is not empty and no git repository: move it away, Torii keeps one there") from None
+            self._create()
+        self._ready = True
+
+    def run(self, *arguments: str, given: bytes | None = None, limit: float = LIMIT, expect: Sequence[int] = (0,)) -> Completed:
+        """Run `git <arguments>` in the repository; raise GitError where its exit status is not one of `expect`."""
+        self.ensure()
+        done = process.run([f"--git-dir={self.path}", *arguments], cwd=self.path, env=self._environment, limit=limit, given=given)
+        if done.status not in expect:
+            raise GitError(f"git {arguments[0]} in {self.path} failed: {done.stderr or f'exit status {done.status}'}")
+        return done
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `git <arguments>` with pipes on all sides. The caller hands it to `torii.git.process.end`."""
+        self.ensure()
+        return process.start([f"--git-dir={self.path}", *arguments], cwd=self.path, env=self._environment, stdin=True)
+
+    def has(self, *commits: Sha) -> bool:
+        """Say whether all of `commits` are here."""
+        answer = self.run("cat-file", "--batch-check", "--buffer", given="".join(f"{commit}\n" for commit in commits).encode())
+        return not any(line.endswith(b" missing") for line in answer.stdout.splitlines())
+
+    def resolve(self, name: str) -> Sha | None:
+        """Return the commit that `name` (a ref or an id) stands for here, or None."""
+        done = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", expect=(0, 1, 128))
+        return Sha(done.stdout.decode().strip()) if done.status == 0 else None
+
+    def is_ancestor(self, older: Sha, newer: Sha) -> bool:
+        """Say whether `newer` has `older` in its history (or is it). Both must be here."""
+        return self.run("merge-base", "--is-ancestor", older, newer, expect=(0, 1)).status == 0
+
+    @contextlib.contextmanager
+    def private(self) -> Iterator[Path]:
+        """Give a git directory that shares everything with this one but its HEAD and FETCH_HEAD: what a linked work tree has, without one.
+
+        So each of many fetches at once reads what *it* fetched. See "commondir" in gitrepository-layout(5).
+        """
+        self.ensure()
+        folder = Path(tempfile.mkdtemp(prefix="torii-fetch-"))
+        try:
+            (folder / "commondir").write_text(f"{self.path.absolute()}\n")
+            (folder / "HEAD").write_text("ref: refs/torii/nothing\n")
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def maintain(self) -> None:
+        """Pack what has gathered, if it is much, and drop what nothing has needed for a week. Others may go on working meanwhile."""
+        self.ensure()
+        env = environment.local(_MAINTENANCE)
+        with contextlib.suppress(TimedOutError):  # the next time goes on where this one left off
+            process.run([f"--git-dir={self.path}", "gc", "--auto", "--quiet"], cwd=self.path, env=env, limit=GC_LIMIT)
+
+    def _create(self) -> None:
+        # Made beside its place and moved there whole, so that nobody ever sees half a repository; whoever comes second throws his away.
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent))
+        try:
+            done = process.run(
+                ["init", "--bare", "--quiet", "--template=", "--initial-branch=main", str(made)],
+                cwd=self.path.parent,
+                env=self._environment,
+                limit=LIMIT,
+            )
+            if done.status != 0:
+                raise GitError(f"cannot make a repository in {self.path.parent}: {done.stderr}")
+            try:
+                made.rename(self.path)
+            except OSError:
+                if not (self.path / "HEAD").exists():
+                    raise
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def tracking(ref: str) -> str:
+    """Return the ref under which a mirror remembers the remote's `ref`. Flat, so that a branch `a` and a branch `a/b` do not clash."""
+    return f"refs/torii/fetch/{quote(ref, safe='')}"

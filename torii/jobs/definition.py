@@ -1,0 +1,34 @@
+"""What goes into rendering and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torii.errors import UserError
+from torii.model.ids import ProjectName
+from torii.model.job import JobDefinition
+
+OWNERSHIP_MARK = "<!-- made by torii -->"
+"""Stands in the description of every job that Torii made. A job without it is not Torii's, and is never touched."""
+
+
+class JobError(UserError):
+    """A job of a `torii.yml` cannot be made into a Jenkins job."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobSource:
+    """A job and whose it is: the branch of the project whose `torii.yml` defines it."""
+
+    project: ProjectName
+    branch: str
+    job: JobDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedJob:
+    """A job as Jenkins takes it. `xml` is its config.xml in UTF-8; `label` the node label expression it is bound to."""
+
+    name: str
+    xml: bytes
+    label: str | None = None

@@ -1,0 +1,143 @@
+"""Renders the Jinja2 templates of `job-templates/` to Jenkins Job Builder YAML.
+
+Every `{{ expression }}` of a YAML template is written as a double-quoted YAML string whose braces are doubled, because Jenkins Job Builder
+expands braces even in a plain `job`; so no text of a `torii.yml` can be anything but text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import math
+import re
+import shlex
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError
+
+from torii.errors import OperatorError
+from torii.jobs.definition import OWNERSHIP_MARK, JobError, JobSource
+from torii.jobs.names import job_name
+from torii.jobs.parameters import PARAMETERS, RESERVED
+from torii.model.job import JobDefinition
+
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""What no XML 1.0 document can hold, escaped or not (https://www.w3.org/TR/xml/#charsets)."""
+_NOT_YAML = re.compile("[\x7f-\x9f\ufeff\u2028\u2029]")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,254}")
+_LABEL = re.compile(r"[\w.&|!()<> +-]{1,200}")
+
+
+class TemplateProblem(OperatorError):  # noqa: N818 (the others of its branch are called by what is wrong, too)
+    """A job template or macro is wrong: whoever put it there has to mend it."""
+
+
+class JobTemplates:
+    """The templates of `directories`; where two have a template of one name, that of the first is taken."""
+
+    def __init__(self, directories: Sequence[Path], url: str | None = None) -> None:
+        self._url = url
+        loader = ChoiceLoader([FileSystemLoader(directory) for directory in directories])
+        self._yaml = Environment(
+            loader=loader, undefined=StrictUndefined, finalize=_yaml_value, autoescape=False, keep_trailing_newline=True
+        )
+        self._shell = Environment(loader=loader, undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+        self._shell.filters["sh"] = shlex.quote
+
+    def yaml(self, source: JobSource) -> str:
+        """Return the YAML of one job, to be put into a list. Raises `JobError` for what Jenkins cannot hold, `TemplateProblem`."""
+        check(source)
+        job = source.job
+        try:
+            return self._yaml.get_template("job.yaml.j2").render(
+                name=job_name(source.project, source.branch, job.name),
+                source=source,
+                job=job,
+                description=self._description(source),
+                variables=_variables(job),
+                minutes=max(1, math.ceil(job.timeout / 60)),
+                junit=_ant(job.reports.junit),
+                archived=_ant(_archived(job)),
+                script=partial(self._script, job),
+            )
+        except TemplateError as error:
+            raise TemplateProblem(
+                f"the job template {error.__class__.__name__}: {error}; mend it, or remove it to have Torii's own"
+            ) from error
+
+    def _script(self, job: JobDefinition, template: str) -> str:
+        return self._shell.get_template(template).render(
+            job=job,
+            step=job.run,
+            # Not to be found in what it delimits: that would have to hold its own hash.
+            delimiter=f"TORII-{hashlib.sha256(job.run.encode()).hexdigest()[:32]}",
+            interpreter=_interpreter(job.run),
+            passed=PARAMETERS,
+            variables=tuple(name for name, _ in job.variables),
+        )
+
+    def _description(self, source: JobSource) -> str:
+        job, project, branch = (html.escape(text) for text in (source.job.name, source.project, source.branch))
+        where = f'<a href="{html.escape(self._url)}">Torii</a>' if self._url else "Torii"
+        text = f"Job {job} of {project}, branch {branch}, made by {where} from torii.yml: whatever is changed here is overwritten."
+        return f"{text} {OWNERSHIP_MARK}"
+
+
+def check(source: JobSource) -> None:
+    """Raise `JobError` for a job that Jenkins' XML, a shell or a container engine cannot take."""
+    job = source.job
+    where = f"{source.project}, branch {source.branch}, job {job.name}"
+    texts = [("run", job.run), ("environment.label", job.label or ""), *((f"variable {name}", value) for name, value in job.variables)]
+    texts += [("a report or artifact", path) for path in (*job.reports.junit, *_archived(job))]
+    for what, text in texts:
+        if found := _NOT_XML.search(text):
+            raise JobError(
+                f"{where}: {what} holds the character U+{ord(found[0]):04X}, which no Jenkins job can hold; write it as an escape"
+            )
+    for name, _ in job.variables:
+        if not _VARIABLE.fullmatch(name) or name.startswith(RESERVED):
+            raise JobError(
+                f"{where}: a variable cannot be called {name[:80]!r}; use letters, digits and `_`, and no name that begins with {RESERVED}"
+            )
+    if job.image is not None and not _IMAGE.fullmatch(job.image):
+        raise JobError(f"{where}: {job.image[:80]!r} is no name of a container image")
+    if job.label is not None and not _LABEL.fullmatch(job.label):
+        raise JobError(f"{where}: {job.label[:80]!r} is no node label")
+
+
+def _variables(job: JobDefinition) -> list[dict[str, str]]:
+    settings = [{"name": "TORII_TIMEOUT", "value": str(job.timeout), "text": "Seconds after which Torii's own worker stops the build."}]
+    if job.image:
+        settings.append({"name": "TORII_IMAGE", "value": job.image, "text": "The image in which the step runs."})
+    return settings + [{"name": name, "value": value, "text": "From torii.yml."} for name, value in job.variables]
+
+
+def _archived(job: JobDefinition) -> tuple[str, ...]:
+    extra = (job.reports.coverage, job.reports.comments)
+    return tuple(dict.fromkeys([*job.artifacts, *(path for path in extra if path)]))
+
+
+def _ant(patterns: Sequence[str]) -> str:
+    """Return `patterns` as Jenkins lists them; a comma would end one, so any character stands in its place."""
+    return ",".join(pattern.replace(",", "?") for pattern in patterns if pattern.strip())
+
+
+def _interpreter(run: str) -> str:
+    """Return the command that runs the step as Jenkins would: what follows `#!`, or `sh -xe`."""
+    line = run.split("\n", 1)[0].strip()
+    words = line[2:].split() if line.startswith("#!") else []
+    return shlex.join(words or ["/bin/sh", "-xe"])
+
+
+def _yaml_value(value: Any) -> Any:
+    """Return what Jinja2 writes for the value of an expression in a YAML template."""
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    text = json.dumps("" if value is None else str(value), ensure_ascii=False)
+    text = _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text.replace("{", "{{").replace("}", "}}")

@@ -41,13 +41,13 @@ def record(build: BuildId) -> str:
 
 
 def artifacts(build: BuildId) -> str:
-    """Return the prefix, with a slash at its end, of the keys of all artifacts of `build`."""
-    return f"{folder(build)}/artifacts/"
+    """Return the prefix, without a slash at its end, of the keys of all artifacts of `build`."""
+    return f"{folder(build)}/artifacts"
 
 
 def artifact(build: BuildId, path: str) -> str:
     """Return the key of the artifact at `path` (relative, with `/`). Raises `UnfitNameError` where it could lead elsewhere."""
-    return artifacts(build) + checked_path(path)
+    return f"{artifacts(build)}/{checked_path(path)}"
 
 
 def checked_path(path: str) -> str:

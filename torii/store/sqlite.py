@@ -10,12 +10,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -85,10 +86,15 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
     """Insert `rows`, each in place of the one with its primary key; of several with one key the last stays."""
     if not rows:
         return
+    connection.execute(_upsert_into(table), rows)
+
+
+@cache
+def _upsert_into(table: Table) -> Insert:
     keys = [column.name for column in table.primary_key]
     statement = insert(table)
     replaced = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=replaced), rows)
+    return statement.on_conflict_do_update(index_elements=keys, set_=replaced)
 
 
 @contextmanager

@@ -1,0 +1,211 @@
+"""What follows when nothing more is to be learnt about an item: report it, merge it, or send it away with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torii.gate import words
+from torii.gate.state import BranchTip, Build, BuildSet, Item, ItemPhase, SetPhase, tip_key
+from torii.gate.world import World
+from torii.model.build import BuildSummary, Result
+from torii.model.change import Change
+from torii.model.command import Report, Submit, Verdict
+from torii.model.event import Merged, Moved, Refused, ReportDone, SubmitDone, SubmitUnavailable
+from torii.model.ids import ProjectName, Sha
+from torii.model.pipeline import Manager, MergeMode
+
+PAST_TIPS = 100
+
+_FAILURES = {
+    SetPhase.CONFLICT: Verdict.CONFLICT,
+    SetPhase.BROKEN: Verdict.CONFIG_ERROR,
+    SetPhase.UNAVAILABLE: Verdict.UNAVAILABLE,
+}
+
+
+def conclude(world: World, item: Item, build_set: BuildSet) -> bool:
+    """Give the verdict on `item` that `build_set` earned. Returns whether the item left its queue."""
+    if build_set.phase is SetPhase.MISSING:
+        depart(world, item, "no jobs", build_set.reason)
+        return True
+    if not build_set.passed:
+        reason = words.failure(build_set)
+        verdict = _FAILURES.get(build_set.phase, Verdict.FAILURE)
+        report(world, item, verdict, reason, build_set)
+        shrink(world, item)
+        depart(world, item, verdict.value, reason)
+        return True
+    spec, subject = world.spec_of(item), item.subject
+    if spec.merges and isinstance(subject, Change):
+        report(world, item, Verdict.SUCCESS, f"passed {words.ground(build_set)}, merging it", build_set)
+        item.phase, item.chosen = ItemPhase.SUBMITTING, build_set.id
+        world.decide(item, "passed, being merged into the branch")
+        submit(world, subject, build_set)
+        return False
+    count = len(build_set.builds)
+    reason = f"passed {words.ground(build_set)}" if count else f"passed without builds: {build_set.reason}"
+    report(world, item, Verdict.SUCCESS, reason, build_set)
+    depart(world, item, Verdict.SUCCESS.value, reason)
+    return True
+
+
+def depart(world: World, item: Item, outcome: str, reason: str) -> None:
+    """Let `item` leave; what cannot merge without it leaves too. The caller advances the queue."""
+    needing = () if outcome == "merged" else tuple(world.dependants.get(item.subject.id, ()))
+    alone = world.spec_of(item).manager is Manager.INDEPENDENT
+    world.leave(item, outcome, reason)
+    for change in () if alone else needing:
+        other = world.live_item(change, item.pipeline)
+        if other is None or other.queue != item.queue or other.phase is not ItemPhase.QUEUED:
+            continue
+        why = f"depends on {item.subject.id}, which left: {reason}"
+        report(world, other, Verdict.DEQUEUED, why)
+        depart(world, other, Verdict.DEQUEUED.value, why)
+
+
+def report(world: World, item: Item, verdict: Verdict, reason: str, build_set: BuildSet | None = None) -> None:
+    """Have the source told of `verdict`; the report stays outstanding until it is answered."""
+    rules = world.spec_of(item).report
+    votes = rules.success if verdict is Verdict.SUCCESS else () if verdict in (Verdict.START, Verdict.DEQUEUED) else rules.failure
+    if verdict is Verdict.DEQUEUED and not rules.dequeued:
+        return
+    command = Report(
+        key=f"{build_set.id if build_set else item.id}:{verdict.value}",
+        item=item.id,
+        pipeline=item.pipeline,
+        subject=item.subject,
+        verdict=verdict,
+        reason=reason,
+        builds=tuple(_summary(build) for build in build_set.builds) if build_set else (),
+        problems=build_set.problems if build_set else (),
+        votes=votes,
+    )
+    world.state.reports[command.key] = command
+    world.commands.append(command)
+
+
+def _summary(build: Build) -> BuildSummary:
+    result = build.result or Result.CANCELED
+    return BuildSummary(build.id, build.job.name, result, build.job.voting, build.duration, build.detail, build.tests, build.url)
+
+
+def report_done(world: World, event: ReportDone) -> None:
+    """A report was delivered, or never will be; that stops nothing, but is on record."""
+    delivered = world.state.reports.pop(event.key, None)
+    if delivered is not None and event.error:
+        world.note(delivered.subject.id, delivered.pipeline, f"its report could not be delivered: {event.error}")
+
+
+# -- merging for good
+
+
+def submit(world: World, change: Change, build_set: BuildSet) -> None:
+    """Ask for the merge of exactly what `build_set` tested."""
+    own = build_set.own
+    mode = world.projects[change.project].merge_mode if change.project in world.projects else MergeMode.MERGE_IF_NECESSARY
+    world.commands.append(Submit(build_set.id, change, build_set.onto or own.base, own.commit, own.tree, mode))
+
+
+def submit_done(world: World, event: SubmitDone) -> None:
+    """The answer to a merge. The caller advances the queues of the branch."""
+    build_set = world.sets.get(event.build_set)
+    item = world.state.items.get(build_set.item) if build_set else None
+    if build_set is None or item is None or item.phase is not ItemPhase.SUBMITTING or item.chosen != build_set.id:
+        return
+    assert isinstance(item.subject, Change)
+    match event.outcome:
+        case Merged() as merged:
+            _merged(world, item, item.subject, build_set, merged)
+        case Moved(tip):
+            _back_in_line(item)
+            set_tip(world, item.subject.project, item.subject.branch, tip)
+            moved = f"{item.subject.branch} moved past the gate to {words.short(tip)}"
+            world.drop_set(item, build_set, moved)
+            if item.ending:
+                depart(world, item, Verdict.DEQUEUED.value, item.ending)
+            else:
+                world.decide(item, f"tested again on the branch tip, because {moved}")
+        case Refused(reason):
+            _not_merged(world, item, build_set, reason)
+        case SubmitUnavailable(reason):
+            item.submit_attempts += 1
+            config = world.state.config
+            if item.submit_attempts >= config.merge_attempts:
+                _not_merged(world, item, build_set, f"after {item.submit_attempts} attempts: {reason}")
+            else:
+                world.remind(f"submit {item.id}", backoff(config.merge_retry, item.submit_attempts))
+                world.decide(item, f"passed, but could not be merged yet (attempt {item.submit_attempts}): {reason}")
+
+
+def _back_in_line(item: Item) -> None:
+    item.phase, item.chosen, item.submit_attempts = ItemPhase.QUEUED, None, 0
+
+
+def _not_merged(world: World, item: Item, build_set: BuildSet, reason: str) -> None:
+    report(world, item, Verdict.NOT_MERGED, reason, build_set)
+    shrink(world, item)
+    depart(world, item, Verdict.NOT_MERGED.value, f"passed, but was not merged: {reason}")
+
+
+def _merged(world: World, item: Item, change: Change, build_set: BuildSet, merged: Merged) -> None:
+    set_tip(world, change.project, change.branch, merged.commit)
+    queue, spec = world.queue_of(item), world.spec_of(item)
+    if merged.tree == build_set.own.tree:
+        for other in world.behind(item):
+            if not other.build_sets:
+                break
+            for standing in other.build_sets:
+                if standing.parent == build_set.id:
+                    standing.parent = None  # what it stood on is the branch now
+        reason = f"merged as {words.short(merged.commit)}"
+    else:
+        reason = (
+            f"merged as {words.short(merged.commit)}, but tree {words.short(merged.tree)} landed and {words.short(build_set.own.tree)} "
+            "was tested: something else reached the branch at the same time, and everything behind is tested anew"
+        )
+    queue.window = min(spec.window.ceiling, queue.window + spec.window.increase) if spec.manager is Manager.DEPENDENT else queue.window
+    merged_change(world, change)
+    depart(world, item, "merged", reason)
+
+
+def merged_change(world: World, change: Change) -> None:
+    """Forget an open change because it is part of its branch now: nothing depends on it any more."""
+    for dependant in list(world.dependants.get(change.id, ())):
+        known = world.state.changes[dependant]
+        world.learn(_without(known, change))
+        for number in world.items_of.get(dependant, ()):
+            item = world.state.items[number]
+            if isinstance(item.subject, Change):
+                item.subject = _without(item.subject, change)
+    world.forget(change.id)
+
+
+def _without(change: Change, dependency: Change) -> Change:
+    return replace(change, depends_on=tuple(one for one in change.depends_on if one != dependency.id))
+
+
+def set_tip(world: World, project: ProjectName, branch: str, commit: Sha | None) -> None:
+    """Remember that the branch is at `commit` now."""
+    key = tip_key(project, branch)
+    if commit is None:
+        world.state.tips.pop(key, None)
+        return
+    tip = world.state.tips.get(key)
+    if tip is None:
+        world.state.tips[key] = BranchTip(commit)
+    elif tip.commit != commit:
+        tip.past = [*tip.past[-PAST_TIPS:], tip.commit]
+        tip.commit = commit
+
+
+def shrink(world: World, item: Item) -> None:
+    """Speculate on fewer items after a failure."""
+    spec = world.spec_of(item)
+    if spec.manager is Manager.DEPENDENT:
+        queue = world.queue_of(item)
+        queue.window = max(spec.window.floor, queue.window // spec.window.decrease)
+
+
+def backoff(first: float, attempt: int) -> float:
+    """Return the seconds to wait after failed attempt number `attempt`: doubling from `first`, at most five minutes."""
+    return min(300.0, first * 2.0 ** (attempt - 1))

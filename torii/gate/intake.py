@@ -1,0 +1,324 @@
+"""Who may enter a pipeline, who must leave it, and what waits at the door: the answers to news from the sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torii.gate import words
+from torii.gate.conclusion import depart, merged_change, report, set_tip
+from torii.gate.line import advance, advance_alone
+from torii.gate.state import Item, ItemPhase, Queue, tip_key
+from torii.gate.world import World
+from torii.model.change import BranchState, Change, ChangeStatus
+from torii.model.command import Verdict
+from torii.model.event import BranchMoved, ChangeUpdated, Dequeue
+from torii.model.glob import matches
+from torii.model.ids import ChangeId, ItemId, PipelineName, ProjectName, QueueName, Sha
+from torii.model.pipeline import ApprovalRule, Cause, Manager, PipelineSpec
+
+
+def change_updated(world: World, event: ChangeUpdated) -> None:
+    """A change was read anew: whoever no longer may be here leaves, whoever may now enter enters."""
+    change = event.change
+    if not world.first_sight(event.key):
+        return
+    if change.project not in world.projects:
+        world.note(change.id, None, f"project {change.project} is not gated here")
+        return
+    match change.status:
+        case ChangeStatus.MERGED:
+            merged_change(world, change)
+        case ChangeStatus.ABANDONED:
+            world.forget(change.id)
+        case ChangeStatus.OPEN:
+            world.learn(change)
+    _refresh_items(world, change)
+    if change.status is ChangeStatus.OPEN:
+        for spec in world.state.config.pipelines:
+            if any(trigger.cause is event.cause and _on_branch(trigger.branches, change.branch) for trigger in spec.triggers):
+                consider(world, spec, change, event.cause.value)
+    else:
+        _unhold(world, change.id, "it is no longer open")
+    _reconsider_dependants(world, change.id)
+
+
+def _on_branch(patterns: tuple[str, ...], branch: str) -> bool:
+    return not patterns or matches(patterns, branch)
+
+
+# -- leaving
+
+
+def _refresh_items(world: World, change: Change) -> None:
+    for number in list(world.items_of.get(change.id, ())):
+        item = world.state.items.get(number)
+        if item is None or not isinstance(item.subject, Change):
+            continue
+        ending, tell = _why_ends(world, item, item.subject, change)
+        if ending:
+            dismiss(world, item, ending, tell)
+            continue
+        changed = item.subject.depends_on != change.depends_on
+        item.subject = change
+        world.touch(item)
+        if changed and world.spec_of(item).manager is Manager.INDEPENDENT:
+            _restart_alone(world, item, "what it depends on changed")
+
+
+def _why_ends(world: World, item: Item, before: Change, now: Change) -> tuple[str, bool]:
+    """Return why `item` must leave, empty if it may stay, and whether its change should be told."""
+    spec = world.spec_of(item)
+    if now.status is ChangeStatus.ABANDONED:
+        return "the change was abandoned", False
+    if now.status is ChangeStatus.MERGED:
+        return "the change is merged already", False
+    if now.patchset != before.patchset:
+        return f"replaced by patch set {words.short(now.patchset)}", False
+    if lacking := unmet(spec, now):
+        return f"no longer meets what {spec.name} requires: {lacking}", True
+    if spec.manager is not Manager.INDEPENDENT and now.depends_on != before.depends_on and (lacking := _missing_ahead(world, item, now)):
+        return lacking, True
+    return "", False
+
+
+def dismiss(world: World, item: Item, reason: str, tell: bool) -> None:
+    """Take `item` out and stop its builds; one that is just being merged leaves when that is answered."""
+    if item.phase is ItemPhase.SUBMITTING:
+        item.ending = reason
+        return
+    queue = world.queue_of(item)
+    if tell:
+        report(world, item, Verdict.DEQUEUED, reason)
+    depart(world, item, Verdict.DEQUEUED.value, reason)
+    advance(world, queue)
+
+
+def _restart_alone(world: World, item: Item, reason: str) -> None:
+    for build_set in list(item.build_sets):
+        world.drop_set(item, build_set, reason)
+    world.decide(item, f"tested again, because {reason}")
+    advance_alone(world, item)
+
+
+def dequeue(world: World, event: Dequeue) -> None:
+    """An operator wants a change out."""
+    if not world.first_sight(event.key):
+        return
+    for number in list(world.items_of.get(event.change, ())):
+        item = world.state.items.get(number)
+        if item is not None and event.pipeline in (None, item.pipeline):
+            dismiss(world, item, f"taken out by {event.by}", tell=True)
+    _unhold(world, event.change, f"taken out by {event.by}")
+
+
+# -- entering
+
+
+def unmet(spec: PipelineSpec, change: Change) -> str:
+    """Return, in words, which requirement of `spec` the change does not meet; empty if it meets all."""
+    if spec.require.approved and not change.approved:
+        return "; ".join(change.blockers) or "it is not approved"
+    for rule in spec.require.approvals:
+        if not _voted(change, rule):
+            return f"no vote of {rule.value:+d} on {rule.label}"
+    for rule in spec.require.reject:
+        if _voted(change, rule):
+            return f"a vote of {rule.value:+d} on {rule.label}"
+    return ""
+
+
+def _voted(change: Change, rule: ApprovalRule) -> bool:
+    return any(
+        vote.label == rule.label and (vote.value >= rule.value if rule.value >= 0 else vote.value <= rule.value)
+        for vote in change.approvals
+    )
+
+
+def consider(world: World, spec: PipelineSpec, change: Change, why: str) -> None:
+    """Let `change` into the pipeline if it may enter; if only something it depends on is lacking, hold it at the door."""
+    if not world.takes_part(change.project, spec.name) or world.live_item(change.id, spec.name) is not None:
+        return
+    if lacking := unmet(spec, change):
+        world.note(change.id, spec.name, f"not taken into {spec.name} on {why}: {lacking}")
+        return
+    if spec.manager is not Manager.INDEPENDENT:
+        for dependency in change.depends_on:
+            known = world.state.changes.get(dependency)
+            if known is not None and _same_queue(world, known, change) and not unmet(spec, known):
+                consider(world, spec, known, f"{change.id}, which depends on it")
+        if lacking := _not_ready(world, spec, change):
+            _hold(world, spec.name, change.id, lacking)
+            return
+    _enter(world, spec, change, why)
+
+
+def _enter(world: World, spec: PipelineSpec, change: Change, why: str) -> None:
+    world.state.held.pop(_held_key(spec.name, change.id), None)
+    queue = world.queue(spec, queue_name(world, spec, change))
+    item = world.join(queue, change)
+    full = spec.manager is not Manager.INDEPENDENT and queue.length > queue.window
+    place = f", number {queue.length} in queue {queue.name}; waits for a place in the window of {queue.window}" if full else ""
+    world.decide(item, f"taken into {spec.name} on {why}{place}")
+    if spec.report.start:
+        report(world, item, Verdict.START, f"taken into {spec.name}")
+    if spec.manager is Manager.INDEPENDENT:
+        advance_alone(world, item)
+    elif not full:
+        advance(world, queue)
+    _reconsider_dependants(world, change.id)
+
+
+def queue_name(world: World, spec: PipelineSpec, subject: Change | BranchState) -> QueueName:
+    """Return the queue of `subject`: the one its branch's `torii.yml` names, else one of the project and branch's own."""
+    if spec.manager is Manager.INDEPENDENT:
+        return QueueName(subject.project)
+    tip = world.state.tips.get(tip_key(subject.project, subject.branch))
+    shared = tip.queue if tip and spec.manager is Manager.DEPENDENT else None
+    return QueueName(shared or f"{subject.project} {subject.branch}")
+
+
+def _same_queue(world: World, one: Change, other: Change) -> bool:
+    def shared(change: Change) -> str | None:
+        tip = world.state.tips.get(tip_key(change.project, change.branch))
+        return tip.queue if tip else None
+
+    return (one.project, one.branch) == (other.project, other.branch) or (shared(one) is not None and shared(one) == shared(other))
+
+
+# -- waiting for what a change depends on
+
+
+def _not_ready(world: World, spec: PipelineSpec, change: Change) -> str:
+    """Return which dependency is neither merged nor ahead in the same queue, in words; empty if none."""
+    name = queue_name(world, spec, change)
+    for dependency in change.depends_on:
+        ahead = world.live_item(dependency, spec.name)
+        if ahead is None or ahead.queue != name:
+            known = world.state.changes.get(dependency)
+            why = (unmet(spec, known) if known else "it is not known here") or f"it is not in queue {name}"
+            return f"depends on {dependency}, which has to merge first: {why}"
+    return ""
+
+
+def _missing_ahead(world: World, item: Item, now: Change) -> str:
+    for dependency in now.depends_on:
+        ahead = world.live_item(dependency, item.pipeline)
+        if ahead is None or ahead.queue != item.queue or ahead.ticket > item.ticket:
+            return f"depends on {dependency} now, which is not ahead of it"
+    return ""
+
+
+def _held_key(pipeline: PipelineName, change: ChangeId) -> str:
+    return f"{pipeline} {change}"
+
+
+def _hold(world: World, pipeline: PipelineName, change: ChangeId, reason: str) -> None:
+    key = _held_key(pipeline, change)
+    if world.state.held.get(key) != reason:
+        world.state.held[key] = reason
+        world.note(change, pipeline, f"waits at the door of {pipeline}: {reason}")
+
+
+def _unhold(world: World, change: ChangeId, reason: str) -> None:
+    for pipeline in world.pipelines:
+        if world.state.held.pop(_held_key(pipeline, change), None) is not None:
+            world.note(change, pipeline, f"no longer waits for {pipeline}: {reason}")
+
+
+def _reconsider_dependants(world: World, change: ChangeId) -> None:
+    """Look again at what waits at the door for `change`, and at checks that were made with an older state of it."""
+    for number in list(world.dependants.get(change, ())):
+        dependant = world.state.changes.get(number)
+        for spec in world.state.config.pipelines:
+            if dependant is not None and _held_key(spec.name, number) in world.state.held:
+                consider(world, spec, dependant, f"news of {change}")
+    newest = world.state.changes.get(change)
+    for number in list(world.dependants.get(change, ())):
+        for item in [world.state.items[live] for live in world.items_of.get(number, ())]:
+            if world.spec_of(item).manager is not Manager.INDEPENDENT or not item.build_sets:
+                continue
+            tested = dict(item.build_sets[-1].changes).get(change)
+            if tested is not None and (newest is None or newest.patchset != tested):
+                _restart_alone(world, item, f"{change}, which it depends on, changed")
+
+
+# -- branches
+
+
+def branch_moved(world: World, event: BranchMoved) -> None:
+    """A branch has a new tip: queues that stand on it look again, post-merge pipelines are triggered."""
+    if not world.first_sight(event.key) or event.project not in world.projects:
+        return
+    if event.new is None:
+        _branch_deleted(world, event)
+        return
+    key = tip_key(event.project, event.branch)
+    tip = world.state.tips.get(key)
+    news = tip is None or (event.new != tip.commit and (event.old == tip.commit or event.new not in tip.past))
+    if news:
+        set_tip(world, event.project, event.branch, event.new)
+        tip = world.state.tips[key]
+    if tip is not None and event.new == tip.commit:
+        tip.queue = event.queue
+    if news:
+        advance_standing_on(world, event.project, event.branch)
+    if not event.initial:
+        _trigger_branch(world, event)
+
+
+def advance_standing_on(world: World, project: ProjectName, branch: str) -> None:
+    """Have every merging queue that may stand on this branch look again."""
+    for queue in list(world.state.queues.values()):
+        spec = world.pipelines[queue.pipeline]
+        if spec.merges and any((item.subject.project, item.subject.branch) == (project, branch) for item in _speculated(world, queue)):
+            advance(world, queue)
+
+
+def _speculated(world: World, queue: Queue) -> Iterator[Item]:
+    """Yield the head of `queue` and what follows it, as far as it is being tested."""
+    for item in world.walk(queue):
+        if not item.build_sets and item.id != queue.head:
+            return
+        yield item
+
+
+def _branch_deleted(world: World, event: BranchMoved) -> None:
+    set_tip(world, event.project, event.branch, None)
+    for item in list(world.state.items.values()):
+        if (item.subject.project, item.subject.branch) == (event.project, event.branch) and item.id in world.state.items:
+            dismiss(world, item, f"branch {event.branch} was deleted", tell=isinstance(item.subject, Change))
+
+
+def _trigger_branch(world: World, event: BranchMoved) -> None:
+    assert event.new is not None
+    for spec in world.state.config.pipelines:
+        if not world.takes_part(event.project, spec.name):
+            continue
+        if not any(one.cause is Cause.BRANCH_UPDATED and _on_branch(one.branches, event.branch) for one in spec.triggers):
+            continue
+        state = BranchState(event.project, event.branch, event.new, event.old, event.title, event.by)
+        queue = world.queue(spec, queue_name(world, spec, state))
+        if spec.manager is Manager.SUPERCEDENT:
+            state = _supersede(world, queue.tail, state)
+        item = world.join(queue, state)
+        world.decide(item, f"taken into {spec.name}: {event.branch} is at {words.short(event.new)} now")
+        advance(world, queue)
+
+
+def _supersede(world: World, tail: ItemId | None, state: BranchState) -> BranchState:
+    """Let `state` take the place of one that still waits; it then covers that one's range of commits too."""
+    waiting = world.state.items.get(tail) if tail else None
+    if waiting is None or waiting.ahead is None or not isinstance(waiting.subject, BranchState):
+        return state
+    old = waiting.subject.old
+    world.leave(waiting, "superseded", f"superseded by {words.short(state.commit)} before it began")
+    return BranchState(state.project, state.branch, state.commit, old, state.title, state.owner)
+
+
+def learn_tip(world: World, project: ProjectName, branch: str, base: Sha) -> bool:
+    """Take a tip that a merger has just read. Returns whether it was news; a tip the branch had before is not."""
+    tip = world.state.tips.get(tip_key(project, branch))
+    if tip is not None and (base == tip.commit or base in tip.past):
+        return False
+    set_tip(world, project, branch, base)
+    return tip is not None

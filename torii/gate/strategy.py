@@ -1,0 +1,48 @@
+"""Which speculative states are worth their builds. A strategy only chooses; it cannot make a wrong merge, only a slow queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from torii.gate.state import Item
+
+
+class Node(Protocol):
+    """A state that was asked for: an item on top of another node. `failed` tells that nothing can usefully stand on it."""
+
+    @property
+    def failed(self) -> bool: ...
+
+
+N = TypeVar("N", bound=Node)
+
+
+class Speculation(Protocol[N]):
+    """The tree of states that a strategy grows, from `root` (the real branch tips)."""
+
+    @property
+    def root(self) -> N: ...
+
+    def on(self, item: Item, node: N) -> N:
+        """Ask for the state of `item` on top of `node`, and return it. What nobody asks for is stopped."""
+
+
+class Strategy(Protocol):
+    """Asks for states, given the items of a queue, head first. Called anew whenever something changed, so it keeps nothing."""
+
+    def plan(self, line: Sequence[Item], tree: Speculation[N]) -> None: ...
+
+
+class Linear:
+    """Assume that everything ahead succeeds until it is seen to fail, as Zuul does: one path, each item on the nearest that may merge."""
+
+    def plan(self, line: Sequence[Item], tree: Speculation[N]) -> None:
+        node = tree.root
+        for item in line:
+            state = tree.on(item, node)
+            if not state.failed:
+                node = state
+
+
+STRATEGIES: dict[str, Strategy] = {"linear": Linear()}

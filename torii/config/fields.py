@@ -179,16 +179,47 @@ def _words(period: float) -> str:
     return f"{period:g}s"
 
 
-def _glob(value: object) -> str:
-    found = text(value)
-    try:
-        compile_glob(found)
-    except GlobError as error:
-        raise wrong(f"{shown(found)}: {error}") from None
-    return found
+MAX_EXPRESSIONS = 24_000
+"""Characters of all expressions that a file's globs become: what it costs to compile them is bounded."""
 
 
-Glob = Annotated[str, From(_glob, {"type": ["string", "number", "boolean"], "minLength": 1, "maxLength": 512})]
+class Checking:
+    """The context of one validation: what the globs seen so far cost."""
+
+    def __init__(self) -> None:
+        self._globs: set[str] = set()
+        self._spent = 0
+
+    def glob(self, pattern: str) -> None:
+        """Refuse what is no glob, and one too many."""
+        if pattern in self._globs:
+            return
+        if self._spent > MAX_EXPRESSIONS:
+            raise wrong("the file has too many patterns, or too complicated ones", "use fewer")
+        self._spent += len(pattern)
+        try:
+            self._spent += len(compile_glob(pattern).pattern)
+        except GlobError as error:
+            raise wrong(f"{shown(pattern)}: {error}") from None
+        self._globs.add(pattern)
+
+
+class _Glob:
+    """An annotation: text that is a glob."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def convert(value: object, info: core_schema.ValidationInfo) -> str:
+            found = text(value)
+            (info.context or Checking()).glob(found)
+            return found
+
+        return core_schema.with_info_before_validator_function(convert, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
+        return {"type": ["string", "number", "boolean"], "minLength": 1, "maxLength": 512}
+
+
+Glob = Annotated[str, _Glob()]
 
 _NOT_IN_OUTPUT = re.compile(r"[\[\]{},;\\\"'<>|:!\x00-\x1f]|^\s|\s$")
 

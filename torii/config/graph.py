@@ -5,6 +5,7 @@ It reads the document and not the checked model, so that a wrong name is found a
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ MAX_REFERENCES = 20_000
 """Names of jobs in needs and pipelines, matrix cells written out."""
 _MAX_STEPS = 200_000
 """How many needs are followed through pipelines: far more than any real file has."""
+_MAX_FOUND = 1000
+"""Problems that are looked for: more than will be told."""
 _MAX_COMPARED = 500
 """How many names are compared with wrong ones, to suggest a right one."""
 
@@ -114,8 +117,12 @@ class Names:
         if references > MAX_REFERENCES:
             message = f"{references} needs and pipeline entries, matrix cells counted; {MAX_REFERENCES} are the most"
             return (*self.problems, self.document.problem(("jobs",), message, key=True))
-        found = [problem for wanted in (*needs.values(), *pipelines) for problem in self._names(wanted)]
-        return (*self.problems, *found, *self._circles(), *self._missing(pipelines))
+        found = itertools.chain(
+            (problem for wanted in (*needs.values(), *pipelines) for problem in self._names(wanted)),
+            self._circles(),
+            self._missing(pipelines),
+        )
+        return (*self.problems, *itertools.islice(found, _MAX_FOUND))
 
     def _names(self, wanted: list[tuple[str, Path]]) -> Iterator[ConfigProblem]:
         given: set[str] = set()

@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails
 
 from torii.config.document import Document, Listing, Mapping, Node, Path, native
+from torii.config.fields import Checking
 from torii.config.wording import did_you_mean, listed
 from torii.model.job import ConfigProblem
 
@@ -39,7 +40,7 @@ ModelT = TypeVar("ModelT", bound=Section)
 def checked(document: Document, model: type[ModelT]) -> ModelT | tuple[ConfigProblem, ...]:
     """Return `document` as `model`, or everything that is wrong with its shape."""
     try:
-        return model.model_validate(native(document.root))
+        return model.model_validate(native(document.root), context=Checking())
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         return tuple(_problem(document, model, detail) for detail in details[: 2 * MAX_PROBLEMS])

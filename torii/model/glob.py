@@ -22,6 +22,9 @@ MAX_ALTERNATIVES = 64
 _STAR, _STARS, _SLASH, _OPEN, _COMMA, _CLOSE = "*", "**", "/", "{", ",", "}"
 _SET = re.compile(r"\[(?P<not>[!^]?)(?P<members>\]?[^\]]*)\]", re.DOTALL)
 
+MAX_EXPRESSION = 8_000
+"""Characters of the expression that a pattern becomes. Python takes some 3 us for each to compile it."""
+
 
 class GlobError(ValueError):
     """A pattern that means nothing. The message is a sentence for whoever wrote it."""
@@ -49,7 +52,10 @@ def compile_glob(pattern: str) -> re.Pattern[str]:
     ]
     if len(alternatives) > MAX_ALTERNATIVES:
         raise GlobError(f"the pattern stands for more than {MAX_ALTERNATIVES} patterns")
-    return re.compile("|".join(alternatives), re.DOTALL)
+    expression = "|".join(alternatives)
+    if len(expression) > MAX_EXPRESSION:
+        raise GlobError("the pattern is too complicated")
+    return re.compile(expression, re.DOTALL)
 
 
 # A token is one of the marks above, or the expression of exactly one character, which is wrapped in a tuple.

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from functools import cache
+from pathlib import Path
 
 # Daemons live where a plain user's PATH does not look.
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
@@ -22,6 +23,7 @@ BINARIES = {
     "sshd": ("sshd",),
     "ssh": ("ssh",),
     "ssh-keygen": ("ssh-keygen",),
+    "shellcheck": ("shellcheck",),
 }
 
 
@@ -42,6 +44,9 @@ def missing(part: str) -> str | None:
         return f"{part} is not installed; `./run tests` installs it when it may use apt-get"
     if part == "bwrap":
         return _why_bwrap_fails(path)
+    if part == "sshd" and os.geteuid() == 0:
+        # root's sshd wants this folder; only a service that was started has made it.
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     return None
 
 

@@ -72,7 +72,7 @@ def open_reader(path: Path, patience: float) -> Engine:
             connection.execute("SELECT 1 FROM sqlite_master").fetchone()
         except sqlite3.OperationalError:
             connection.close()
-            if os.access(path.parent, os.W_OK) or _beside(path, "-wal").exists() or not path.exists():
+            if os.access(path.parent, os.W_OK, effective_ids=True) or _beside(path, "-wal").exists() or not path.exists():
                 raise
             # A reader needs the files beside a WAL database. Where it may not make them and nobody writes, the file stands still.
             connection = _connect(path, "ro&immutable=1", patience)

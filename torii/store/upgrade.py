@@ -51,7 +51,10 @@ def upgrade(connection: Connection, where: Path, *, migrations: Path = MIGRATION
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, target)
-    _log.info("store upgraded", database=str(where), schema_before=found, schema=target)
+    if found is None:
+        _log.info("store made", database=str(where), schema=target)
+    else:
+        _log.info("store upgraded", database=str(where), schema_before=found, schema=target)
 
 
 def _known(migrations: Path = MIGRATIONS) -> frozenset[str]:

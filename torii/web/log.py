@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from torii.store.blobs import BlobMissing, Blobs
+from torii.store.blobs import BlobMissingError, Blobs
 from torii.web.ansi import PLAIN, Style, open_sequence, style_after, to_html, unpack
 
 PIECE = 128 * 1024
@@ -108,7 +108,7 @@ class LogReader:
     def _read(self, key: str, start: int, length: int) -> bytes:
         try:
             return self._blobs.read(key, start, start + length) if length > 0 else b""
-        except BlobMissing:  # not begun yet, or gone meanwhile
+        except BlobMissingError:  # not begun yet, or gone meanwhile
             return b""
 
     def _at(self, key: str, offset: int, line: int) -> Cursor:

@@ -110,6 +110,10 @@ def test_demo_and_tests_share_one_set_up_in_any_order(machine: Machine) -> None:
     assert machine.calls() == []
 
 
+def test_fast_tests_that_are_named_are_the_only_ones(machine: Machine) -> None:
+    assert machine.run("tests", "tests/unit/gate", "--fast").stdout == "-m pytest -n 2 --dist loadfile tests/unit/gate\n"
+
+
 @pytest.mark.parametrize("name", ["constraints.txt", "pyproject.toml", "setup.py"])
 def test_changed_requirements_are_installed_into_the_same_venv(machine: Machine, name: str) -> None:
     machine.run("demo")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from torii.config.settings import GitConnection
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -56,3 +58,13 @@ def split_url(url: str, credentials: Credentials) -> tuple[str, tuple[tuple[str,
     token = base64.b64encode(f"{user}:{password}".encode()).decode()
     # One header instead of a credential helper: saves the round trip in which the server first says 401. Bound to the host.
     return bare, ((f"http.{parts.scheme}://{host}/.extraHeader", f"Authorization: Basic {token}"),), (password, token)
+
+
+def credentials_of(connection: GitConnection) -> Credentials:
+    """Return how `connection` is logged in to; its password is read now. Raises what `torii.config.server.resolve` raises."""
+    password = None
+    if connection.password is not None:
+        from torii.config.server import resolve  # the reader of server.yml is needed only where there is a secret to read
+
+        password = resolve(connection.password)
+    return Credentials(connection.user, password, connection.key, connection.known_hosts)

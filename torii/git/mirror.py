@@ -7,6 +7,7 @@ fetches what is here already) are hints, so losing a race for one does no harm.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -43,13 +44,13 @@ class Mirror:
     """The bare repository at `path`. Making the object does nothing; the repository is made on disk when first used."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path.absolute()
         self._ready = False
         self._environment = environment.local()
 
     def ensure(self) -> None:
         """Make the repository where there is none. Safe against others who do the same at the same moment."""
-        if self._ready:
+        if self._ready and (self.path / "HEAD").exists():
             return
         try:
             if not Repo(self.path).bare:
@@ -62,10 +63,21 @@ class Mirror:
             self._create()
         self._ready = True
 
-    def run(self, *arguments: str, given: bytes | None = None, limit: float = LIMIT, expect: Sequence[int] = (0,)) -> Completed:
-        """Run `git <arguments>` in the repository; raise GitError where its exit status is not one of `expect`."""
+    def run(
+        self,
+        *arguments: str,
+        given: bytes | None = None,
+        limit: float = LIMIT,
+        expect: Sequence[int] = (0,),
+        work_tree: Path | None = None,
+    ) -> Completed:
+        """Run `git <arguments>` in the repository; raise GitError where its exit status is not one of `expect`.
+
+        `work_tree` is a folder to show git as its work tree, where a command reads something (attributes) from there.
+        """
         self.ensure()
-        done = process.run([f"--git-dir={self.path}", *arguments], cwd=self.path, env=self._environment, limit=limit, given=given)
+        where = [f"--git-dir={self.path}", *([f"--work-tree={work_tree}"] if work_tree else [])]
+        done = process.run([*where, *arguments], cwd=work_tree or self.path, env=self._environment, limit=limit, given=given)
         if done.status not in expect:
             raise GitError(f"git {arguments[0]} in {self.path} failed: {done.stderr or f'exit status {done.status}'}")
         return done
@@ -98,7 +110,7 @@ class Mirror:
         self.ensure()
         folder = Path(tempfile.mkdtemp(prefix="torii-fetch-"))
         try:
-            (folder / "commondir").write_text(f"{self.path.absolute()}\n")
+            (folder / "commondir").write_text(f"{self.path}\n")
             (folder / "HEAD").write_text("ref: refs/torii/nothing\n")
             yield folder
         finally:
@@ -136,3 +148,11 @@ class Mirror:
 def tracking(ref: str) -> str:
     """Return the ref under which a mirror remembers the remote's `ref`. Flat, so that a branch `a` and a branch `a/b` do not clash."""
     return f"refs/torii/fetch/{quote(ref, safe='')}"
+
+
+def mirror_path(state: Path, project: str) -> Path:
+    """Return where, under the server's `state` folder, the mirror of `project` is. Every part of Torii that wants one shares it."""
+    name = quote(project, safe="")
+    if len(name) > 200:
+        name = f"{name[:120]}-{hashlib.sha256(project.encode()).hexdigest()[:32]}"
+    return state / "mirrors" / f"{name}.git"

@@ -52,7 +52,7 @@ class Tree:
         if self._lacks(item, node):
             return State(None, failed=True)
         for build_set in item.build_sets:
-            if self._stands(item, build_set, node):
+            if self.stands(item, build_set, node):
                 return self._want(build_set)
         if item.id not in self._room:
             return State(None)
@@ -72,7 +72,7 @@ class Tree:
         there = {change for change, _ in node.build_set.changes} if node.build_set else set()
         return any(change not in there for change in item.subject.depends_on if change in self._world.state.changes)
 
-    def _stands(self, item: Item, build_set: BuildSet, node: State) -> bool:
+    def stands(self, item: Item, build_set: BuildSet, node: State) -> bool:
         """Whether `build_set` is `item` on exactly `node`, and the branch still is where it was when that was staged."""
         if build_set.parent != (node.build_set.id if node.build_set else None):
             return False
@@ -94,10 +94,12 @@ def advance(world: World, queue: Queue) -> None:
         return
     key = f"{queue.pipeline} {queue.name}"
     while world.state.queues.get(key) is queue:
-        _speculate(world, queue)
+        # The verdict comes first: a failure shrinks the window before anything is tested again.
         head = world.state.items[queue.head] if queue.head else None
-        if head is None or head.phase is not ItemPhase.QUEUED or not _conclude_head(world, head):
-            return
+        if head is not None and head.phase is ItemPhase.QUEUED and _conclude_head(world, head):
+            continue
+        _speculate(world, queue)
+        return
 
 
 def _speculate(world: World, queue: Queue) -> None:
@@ -143,11 +145,14 @@ def _failure_of(world: World, change: ChangeId, item: Item) -> str:
 
 def _conclude_head(world: World, head: Item) -> bool:
     """Decide about the item that has nothing ahead of it. Returns whether the queue changed."""
-    grounded = [build_set for build_set in head.build_sets if build_set.parent is None and build_set.complete]
-    settled = next((build_set for build_set in grounded if build_set.passed), None)
-    if settled is None and grounded and len(grounded) == len([one for one in head.build_sets if one.parent is None]):
-        settled = grounded[0]
-    return conclude(world, head, settled) if settled else False
+    tree = Tree(world, frozenset())
+    standing = [build_set for build_set in head.build_sets if tree.stands(head, build_set, tree.root)]
+    passed = next((build_set for build_set in standing if build_set.passed), None)
+    if passed is not None:
+        return conclude(world, head, passed)
+    if standing and all(build_set.complete for build_set in standing):
+        return conclude(world, head, standing[0])
+    return False
 
 
 # -- asking for merges

@@ -1,0 +1,353 @@
+"""Gating stories on the pure gate: the dependent pipeline."""
+
+from __future__ import annotations
+
+import pytest
+
+from torii.model.build import Result
+from torii.model.event import Dequeue, Tick
+from torii.model.pipeline import Cause
+from torii.testing.story import PureStory
+
+SAME = "same.txt"
+
+
+@pytest.fixture
+def story() -> PureStory:
+    return PureStory()
+
+
+def test_a_change_that_passes_is_merged_and_voted_on(story):
+    (a,) = story.approve("a")
+    assert story.running(a) == ["unit"]
+    story.finish(a, "unit")
+    assert story.merged == [a]
+    assert story.votes(a) == ["+1"]
+    assert "merged as" in story.why(a)
+
+
+def test_what_stands_behind_a_failure_is_built_again_without_it(story):
+    a, b, c = story.approve("a", "b", "c")
+    assert story.built_on(c) == (a, b)
+
+    story.finish(b, "unit", "FAILURE")
+    assert story.built_on(c) == (a,)
+    assert f"{b} left: unit failed on top of {a}" in story.why(c)
+    assert story.reported(b) == ""
+
+    story.finish_all("SUCCESS")
+    assert story.merged == [a, c]
+    assert story.reported(b) == "FAILURE"
+    assert story.votes(b) == ["-1"]
+
+
+def test_a_failure_on_top_of_a_change_that_then_fails_is_not_held_against_it(story):
+    a, b = story.approve("a", "b")
+    story.finish(b, "unit", "FAILURE")
+    story.finish(a, "unit", "FAILURE")
+    story.finish(b, "unit", "SUCCESS")
+    assert story.merged == [b]
+    assert story.verdicts(b) == ["success"]
+
+
+def test_killed_between_the_vote_and_the_merge_it_merges_once(story):
+    (a,) = story.approve("a")
+    story.finish(a, "unit", "SUCCESS", crash_after="report")
+    story.restart()
+    assert story.merged == [a]
+    assert story.votes(a) == ["+1"]
+
+
+def test_killed_right_after_the_merge_it_merges_once(story):
+    (a,) = story.approve("a")
+    story.finish(a, "unit", "SUCCESS", crash_after="submit")
+    story.restart()
+    assert story.merged == [a]
+    assert story.votes(a) == ["+1"]
+
+
+def test_changes_merge_in_queue_order_however_their_builds_end(story):
+    a, b, c = story.approve("a", "b", "c")
+    story.finish(c, "unit")
+    story.finish(b, "unit")
+    assert story.merged == []
+    assert "waits for what is ahead" in story.why(b)
+    story.finish(a, "unit")
+    assert story.merged == [a, b, c]
+
+
+def test_nothing_that_happens_behind_an_item_restarts_its_builds(story):
+    (a,) = story.approve("a")
+    before = [held.request.id for held in story.lab.running() if held.request.change == a]
+    b, c = story.approve("b", "c")
+    story.finish(b, "unit", "FAILURE")
+    story.abandon(c)
+    story.approve("d")
+    assert [held.request.id for held in story.lab.running() if held.request.change == a] == before
+
+
+def test_a_conflict_with_a_change_ahead_waits_for_that_change(story):
+    a = story.push("a", {SAME: "a"})
+    b = story.push("b", {SAME: "b"})
+    c = story.push("c")
+    story.approve("a", "b", "c")
+    assert story.running(b) == []
+    assert story.built_on(c) == (a,)
+    assert f"merge conflict with {a} in {SAME}" in story.why(b)
+    story.finish_all()
+    assert story.merged == [a, c]
+    assert story.reported(b) == "MERGE CONFLICT"
+
+
+def test_a_conflict_with_a_change_ahead_that_fails_is_forgotten(story):
+    story.push("a", {SAME: "a"})
+    b = story.push("b", {SAME: "b"})
+    a, b = story.approve("a", "b")
+    story.finish(a, "unit", "FAILURE")
+    assert story.running(b) == ["unit"]
+    story.finish(b, "unit")
+    assert story.merged == [b]
+
+
+def test_a_conflict_with_the_branch_is_reported_at_once(story):
+    a = story.push("a", {SAME: "a"})
+    story.push_past_the_gate({SAME: "someone else"})
+    story.approve("a")
+    assert story.reported(a) == "MERGE CONFLICT"
+
+
+def test_a_new_patch_set_takes_the_old_one_out_and_stops_its_builds(story):
+    a, b = story.approve("a", "b")
+    old = story.lab.running()
+    story.push("a", {"a.txt": "better"})
+    assert all(held.stopped for held in old if held.request.change == a)
+    assert story.built_on(b) == ()
+    assert "replaced by patch set 2" in story.why(a)
+    story.finish_all()
+    assert story.merged == [b, a] or story.merged == [b]
+    assert story.files()["b.txt"] == "b 0"
+
+
+def test_an_abandoned_change_leaves_and_can_come_back(story):
+    a, b = story.approve("a", "b")
+    story.abandon(a)
+    assert story.running(a) == []
+    assert story.built_on(b) == ()
+    story.restore(a)
+    assert story.running(a, "check") == ["lint", "unit"]
+    story.approve("a")
+    story.finish_all()
+    assert story.merged == [b, a]
+
+
+def test_a_change_that_loses_its_approval_leaves_and_is_told(story):
+    a, b = story.approve("a", "b")
+    story.unapprove(a)
+    assert story.reported(a) == "DEQUEUED"
+    story.finish_all()
+    assert story.merged == [b]
+
+
+def test_a_push_past_the_gate_tests_everything_again(story):
+    a, b = story.approve("a", "b")
+    story.push_past_the_gate({"hotfix": "1"})
+    assert "moved past the gate" in story.why(a)
+    story.finish_all()
+    assert story.merged == [a, b]
+    assert story.files() == {**story.files(), "hotfix": "1", "a.txt": "a 0", "b.txt": "b 0"}
+
+
+def test_a_push_past_the_gate_that_nobody_told_of_is_found_when_merging(story):
+    (a,) = story.approve("a")
+    story.lab.forge.push_branch(story.project, "main", {"hotfix": "1"})
+    story.finish(a, "unit")
+    assert story.merged == []
+    assert story.running(a) == ["unit"]
+    story.finish(a, "unit")
+    assert story.merged == [a]
+
+
+def test_a_merge_that_is_refused_takes_the_change_out_with_the_reason(story):
+    a, b = story.approve("a", "b")
+    story.lab.forge.refuse[a] = "the branch is closed"
+    story.finish(a, "unit")
+    assert story.verdicts(a) == ["success", "not merged"]
+    assert "the branch is closed" in story.why(a)
+    assert story.built_on(b) == ()
+    story.finish_all()
+    assert story.merged == [b]
+
+
+def test_a_change_never_merges_without_what_it_depends_on(story):
+    a = story.push("a")
+    b = story.push("b", depends_on=[a])
+    story.approve("b")
+    assert story.running(b) == []
+    assert f"depends on {a}, which has to merge first" in story.why(b)
+    story.approve("a")
+    assert story.built_on(b) == (a,)
+    story.finish_all()
+    assert story.merged == [a, b]
+
+
+def test_approving_a_series_from_its_end_takes_what_it_depends_on_first(story):
+    a = story.push("a")
+    b = story.push("b", depends_on=[a])
+    story.lab.forge.approve(a)  # the news of it is late
+    story.lab.feed(story.lab.forge._news(a, Cause.UPDATED))
+    story.approve("b")
+    assert story.built_on(b) == (a,)
+
+
+def test_what_depends_on_a_failed_change_leaves_with_it(story):
+    a = story.push("a")
+    b = story.push("b", depends_on=[a])
+    c = story.push("c")
+    story.approve("a", "b", "c")
+    story.finish(a, "unit", "FAILURE")
+    assert story.reported(b) == "DEQUEUED"
+    assert f"depends on {a}, which left" in story.why(b)
+    story.finish_all()
+    assert story.merged == [c]
+
+
+def test_the_window_shrinks_by_failure_and_grows_by_success():
+    story = PureStory()
+    names = [f"c{number:02}" for number in range(30)]
+    changes = story.approve(*names)
+    tested = [change for change in changes if story.running(change)]
+    assert tested == list(changes[:20])
+    story.finish(changes[0], "unit", "FAILURE")
+    assert [change for change in changes if story.running(change)] == list(changes[1:11])
+    story.finish(changes[1], "unit")
+    assert [change for change in changes if story.running(change)] == list(changes[2:13])
+    story.finish_all()
+    assert story.merged == list(changes[1:])
+
+
+def test_a_lost_build_is_tried_again_and_not_held_against_the_change(story):
+    (a,) = story.approve("a")
+    story.finish(a, "unit", "LOST")
+    assert "attempt 2 of 3" in story.why(a)
+    story.finish(a, "unit", "LOST")
+    story.finish(a, "unit")
+    assert story.merged == [a]
+
+
+def test_a_build_that_is_lost_each_time_fails_at_last(story):
+    (a,) = story.approve("a")
+    for _ in range(3):
+        story.finish(a, "unit", "LOST")
+    assert story.reported(a) == "FAILURE"
+    assert story.merged == []
+
+
+def test_the_same_event_twice_does_nothing(story):
+    (a,) = story.approve("a")
+    count = len(story.lab.builds)
+    for _, event in list(story.lab.journal):
+        if type(event).__name__ in ("ChangeUpdated", "BranchMoved", "BuildStarted", "MergeDone"):
+            story.lab.feed(event)
+            story.lab.settle()
+    assert len(story.lab.builds) == count
+    story.finish(a, "unit")
+    assert story.merged == [a]
+
+
+def test_a_restart_goes_on_where_it_was(story):
+    a, b, c = story.approve("a", "b", "c")
+    story.finish(b, "unit")
+    builds = set(story.lab.builds)
+    story.restart()
+    assert set(story.lab.builds) == builds
+    story.finish_all()
+    assert story.merged == [a, b, c]
+    assert story.votes(b) == ["+1"]
+
+
+def test_a_restart_from_the_journal_alone_goes_on_where_it_was(story):
+    a, b, c = story.approve("a", "b", "c")
+    story.finish(b, "unit", "FAILURE")
+    story.lab.restart(from_journal=True)
+    story.finish_all()
+    assert story.merged == [a, c]
+
+
+def test_a_build_that_ended_while_torii_was_down_is_adopted(story):
+    (a,) = story.approve("a")
+    (held,) = [one for one in story.lab.running() if one.request.pipeline == "gate"]
+    story.lab.end(held.request.id, Result.SUCCESS)  # and the answer is lost
+    story.restart()
+    assert story.merged == [a]
+    assert held.starts == 1
+
+
+def test_nobody_who_knows_the_job_is_said_and_after_a_while_reported():
+    story = PureStory(unregistered_limit=60.0)
+    story.lab.unregistered.add("unit")
+    (a,) = story.approve("a")
+    assert "unit cannot start: no worker has registered build:unit" in story.why(a)
+    story.lab.pass_time(59)
+    story.lab.settle()
+    assert story.reported(a) == ""
+    story.lab.pass_time(1)
+    story.lab.settle()
+    assert story.reported(a) == "FAILURE"
+    assert "found no worker" in story.why(a)
+
+
+def test_a_worker_that_comes_in_time_runs_the_build():
+    story = PureStory(unregistered_limit=60.0)
+    story.lab.unregistered.add("unit")
+    (a,) = story.approve("a")
+    story.lab.pass_time(30)
+    story.lab.register("unit")
+    story.lab.settle()
+    story.lab.pass_time(60)
+    story.finish(a, "unit")
+    assert story.merged == [a]
+
+
+def test_a_merge_that_cannot_be_tried_is_tried_again(story):
+    story.lab.forge.away = "the server does not answer"
+    (a,) = story.approve("a")
+    assert "could not be merged for testing" in story.why(a)
+    story.lab.forge.away = ""
+    story.lab.pass_time(5)
+    story.lab.settle()
+    story.finish(a, "unit")
+    assert story.merged == [a]
+
+
+def test_a_merge_that_can_never_be_tried_is_reported_at_last(story):
+    story.lab.forge.away = "the server does not answer"
+    (a,) = story.approve("a")
+    for _ in range(5):
+        story.lab.pass_time(300)
+        story.lab.settle()
+    assert story.reported(a) == "COULD NOT BE TRIED"
+    assert "the server does not answer" in story.why(a)
+
+
+def test_the_clock_may_jump_back(story):
+    story.lab.forge.away = "the server does not answer"
+    (a,) = story.approve("a")
+    story.lab.forge.away = ""
+    story.lab.now -= 100_000
+    story.lab.feed(Tick())
+    story.lab.settle()
+    story.lab.now += 100_000 + 5
+    story.lab.feed(Tick())
+    story.lab.settle()
+    story.finish(a, "unit")
+    assert story.merged == [a]
+
+
+def test_an_operator_takes_a_change_out(story):
+    a, b = story.approve("a", "b")
+    story.lab.feed(Dequeue(a, None, "an operator", "request-1"))
+    story.lab.settle()
+    assert story.reported(a) == "DEQUEUED"
+    story.finish_all()
+    assert story.merged == [b]
+

@@ -1,0 +1,224 @@
+"""A git server in memory: branches, changes and merges by whole files, enough to gate against. It follows the source port's rules."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from torii.config.project import parse_torii_yml
+from torii.model.build import StagedBranch
+from torii.model.change import Change, ChangeStatus
+from torii.model.command import DropStaging, Merge, Report, Stage, StageBase, Submit
+from torii.model.event import (
+    BranchMoved,
+    ChangeUpdated,
+    Conflict,
+    Event,
+    Merged,
+    MergeDone,
+    MergeUnavailable,
+    Moved,
+    Refused,
+    ReportDone,
+    Staged,
+    SubmitDone,
+)
+from torii.model.ids import ChangeId, ProjectName, Sha
+from torii.model.job import ConfigProblem, ProjectConfig
+from torii.model.pipeline import Cause
+
+Tree = dict[str, str]
+
+
+def digest(*parts: str) -> Sha:
+    """Return an object id made of `parts`."""
+    return Sha(hashlib.sha1("\0".join(parts).encode(), usedforsecurity=False).hexdigest())
+
+
+def tree_id(tree: Tree) -> Sha:
+    return digest(*(f"{path}={content}" for path, content in sorted(tree.items())))
+
+
+@dataclass(slots=True)
+class Submission:
+    """A change as its author works on it: the files it writes, over the branch as it was when it was made."""
+
+    change: Change
+    files: Tree
+    base: Tree
+
+
+@dataclass
+class Forge:
+    """The server. What it does to the world is in `merged`, `reports` and `commits`; what it has to say is returned as events."""
+
+    branches: dict[tuple[str, str], Sha] = field(default_factory=dict)
+    commits: dict[Sha, Tree] = field(default_factory=dict)
+    submissions: dict[ChangeId, Submission] = field(default_factory=dict)
+    staging: dict[str, Sha] = field(default_factory=dict)
+    merged: list[ChangeId] = field(default_factory=list)
+    reports: dict[str, Report] = field(default_factory=dict)
+    refuse: dict[ChangeId, str] = field(default_factory=dict)
+    away: str = ""
+    """Why no merge can be tried at present; empty: it can."""
+    _keys: int = 0
+    _configs: dict[str, ProjectConfig | tuple[ConfigProblem, ...]] = field(default_factory=dict)
+
+    # -- what people do
+
+    def create_branch(self, project: ProjectName, branch: str, files: Mapping[str, str]) -> Event:
+        """Make a branch with these files; it was there before Torii."""
+        commit = self._commit(digest(project, branch), dict(files), "root")
+        self.branches[project, branch] = commit
+        return BranchMoved(project, branch, None, commit, self._key(), self._queue(dict(files)), initial=True)
+
+    def push_change(
+        self, change: ChangeId, project: ProjectName, branch: str, files: Mapping[str, str], depends_on: tuple[ChangeId, ...] = ()
+    ) -> Event:
+        """Make a change, or its next patch set."""
+        before = self.submissions.get(change)
+        number = int(before.change.patchset) + 1 if before else 1
+        commit = digest(change, str(number), *(f"{path}={content}" for path, content in files.items()))
+        base = self.commits[self.branches[project, branch]]
+        value = Change(change, project, branch, str(number), commit, f"refs/changes/{change}/{number}", str(change), depends_on=depends_on)
+        self.submissions[change] = Submission(value, dict(files), dict(base))
+        return self._news(change, Cause.PATCHSET_CREATED)
+
+    def approve(self, change: ChangeId) -> Event:
+        return self._alter(change, Cause.APPROVED, approved=True)
+
+    def unapprove(self, change: ChangeId) -> Event:
+        return self._alter(change, Cause.UNAPPROVED, approved=False)
+
+    def abandon(self, change: ChangeId) -> Event:
+        return self._alter(change, Cause.ABANDONED, status=ChangeStatus.ABANDONED, approved=False)
+
+    def restore(self, change: ChangeId) -> Event:
+        return self._alter(change, Cause.RESTORED, status=ChangeStatus.OPEN)
+
+    def recheck(self, change: ChangeId) -> Event:
+        return self._news(change, Cause.RECHECK)
+
+    def push_branch(self, project: ProjectName, branch: str, files: Mapping[str, str]) -> Event:
+        """Push to a branch past the gate."""
+        old = self.branches[project, branch]
+        tree = {**self.commits[old], **files}
+        return self._move(project, branch, self._commit(old, tree, self._key()))
+
+    def _alter(
+        self, change: ChangeId, cause: Cause, *, approved: bool | None = None, status: ChangeStatus | None = None
+    ) -> Event:
+        one = self.submissions[change]
+        one.change = replace(
+            one.change,
+            approved=one.change.approved if approved is None else approved,
+            status=one.change.status if status is None else status,
+        )
+        return self._news(change, cause)
+
+    def _news(self, change: ChangeId, cause: Cause) -> Event:
+        one = self.submissions[change]
+        waiting = tuple(other for other in one.change.depends_on if self.submissions[other].change.status is not ChangeStatus.MERGED)
+        return ChangeUpdated(replace(one.change, depends_on=waiting), cause, self._key())
+
+    def _move(self, project: ProjectName, branch: str, commit: Sha) -> Event:
+        old = self.branches[project, branch]
+        self.branches[project, branch] = commit
+        return BranchMoved(project, branch, old, commit, self._key(), self._queue(self.commits[commit]))
+
+    def _key(self) -> str:
+        self._keys += 1
+        return f"event-{self._keys}"
+
+    def _commit(self, parent: Sha, tree: Tree, what: str) -> Sha:
+        commit = digest(parent, what, tree_id(tree))
+        self.commits[commit] = tree
+        return commit
+
+    # -- what Torii does
+
+    def stage(self, merge: Merge) -> list[Event]:
+        """Perform a merge command."""
+        if self.away:
+            return [MergeDone(stage.build_set, MergeUnavailable(self.away)) for stage in merge.stages]
+        state = {(base.project, base.branch): base for base in merge.base}
+        return [MergeDone(stage.build_set, self._stage(merge, stage, state)) for stage in merge.stages]
+
+    def _stage(self, merge: Merge, stage: Stage, state: dict[tuple[ProjectName, str], StageBase]) -> Staged | Conflict:
+        key = (stage.project, stage.branch)
+        new: dict[tuple[ProjectName, str], StageBase] = {}
+        for one in stage.changes:
+            where = (one.project, one.branch)
+            base = new.get(where) or state.get(where) or self._tip(*where)
+            submission = self.submissions[one.change]
+            tree = self.commits[base.commit]
+            clashes = [
+                path
+                for path, content in submission.files.items()
+                if tree.get(path) not in (submission.base.get(path), content)
+            ]
+            if clashes:
+                guilty = [change for change in base.changes if set(clashes) & set(self.submissions[change].files)]
+                return Conflict("files clash", tuple(clashes), guilty[-1] if guilty else None)
+            commit = self._commit(base.commit, {**tree, **submission.files}, one.commit)
+            new[where] = StageBase(one.project, one.branch, commit, base.tip, (*base.changes, one.change))
+        if not stage.changes:
+            new[key] = state.get(key) or self._tip(*key)
+        state.update(new)
+        ordered = [where for where in new if where != key] + [key]
+        branches = []
+        for project, branch in ordered:
+            made = new[project, branch]
+            ref = f"refs/staging/{merge.pipeline}/{stage.build_set}/{branch}"
+            self.staging[f"{project} {ref}"] = made.commit
+            branches.append(StagedBranch(project, branch, made.tip, made.commit, tree_id(self.commits[made.commit]), ref))
+        changed = tuple(self.submissions[stage.changes[-1].change].files) if stage.changes else ()
+        config, problems = self._config(self.commits[new[key].commit])
+        return Staged(tuple(branches), changed, config, problems, self._config(self.commits[new[key].tip])[0])
+
+    def _tip(self, project: ProjectName, branch: str) -> StageBase:
+        tip = self.branches[project, branch]
+        return StageBase(project, branch, tip, tip)
+
+    def _config(self, tree: Tree) -> tuple[ProjectConfig | None, tuple[ConfigProblem, ...]]:
+        text = tree.get("torii.yml")
+        if text is None:
+            return None, ()
+        if text not in self._configs:
+            self._configs[text] = parse_torii_yml(text.encode())
+        parsed = self._configs[text]
+        return (parsed, ()) if isinstance(parsed, ProjectConfig) else (None, parsed)
+
+    def _queue(self, tree: Tree) -> str | None:
+        config, _ = self._config(tree)
+        return config.queue if config else None
+
+    def drop(self, drop: DropStaging) -> None:
+        """Perform a drop command."""
+        for project, ref in drop.refs:
+            self.staging.pop(f"{project} {ref}", None)
+
+    def report(self, report: Report) -> list[Event]:
+        """Perform a report command: once a key, however often asked."""
+        self.reports.setdefault(report.key, report)
+        return [ReportDone(report.key)]
+
+    def submit(self, submit: Submit) -> list[Event]:
+        """Perform a submit command: re-read, then merge exactly the tested commit or nothing. The news of it follow the answer."""
+        change = submit.change
+        tip = self.branches[change.project, change.branch]
+        one = self.submissions[change.id]
+        if change.id in self.merged and one.change.patchset == change.patchset:
+            return [SubmitDone(submit.build_set, Merged(submit.commit, submit.tree))]
+        if change.id in self.refuse:
+            return [SubmitDone(submit.build_set, Refused(self.refuse[change.id]))]
+        if one.change.patchset != change.patchset or one.change.status is not ChangeStatus.OPEN or not one.change.approved:
+            return [SubmitDone(submit.build_set, Refused("the change is not what was tested any more"))]
+        if tip != submit.onto:
+            return [SubmitDone(submit.build_set, Moved(tip))]
+        self.merged.append(change.id)
+        one.change = replace(one.change, status=ChangeStatus.MERGED)
+        moved = self._move(change.project, change.branch, submit.commit)
+        answer = SubmitDone(submit.build_set, Merged(submit.commit, tree_id(self.commits[submit.commit])))
+        return [answer, self._news(change.id, Cause.MERGED), moved]

@@ -1,0 +1,155 @@
+"""What must hold of the gate at every step, whatever happens around it (section 4 of the design). Each check raises `Violation`."""
+
+from __future__ import annotations
+
+from torii.gate.state import BuildPhase, ItemPhase, SetPhase, State
+from torii.model.build import Result
+from torii.model.change import Change, ChangeStatus
+from torii.model.command import Command, Report, Submit, Verdict
+from torii.model.ids import BuildSetId, ChangeId
+from torii.testing.forge import tree_id
+from torii.testing.lab import HeldBuild, Lab
+
+
+class Violation(AssertionError):  # noqa: N818 - what was violated is an invariant, the error is the gate's
+    """An invariant does not hold."""
+
+
+def require(holds: bool, message: str) -> None:
+    if not holds:
+        raise Violation(message)
+
+
+class Watch:
+    """Looks at a lab: at each command as it is performed, and at the whole after each step."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self._reports: dict[BuildSetId, Verdict] = {}
+        self._tickets: dict[str, int] = {}
+        self._merged = 0
+        self.orphans: set[str] = set()
+        """Builds that ran when Torii was killed: their stop may have died with it."""
+        lab.watch = self.performed
+
+    def restarted(self) -> None:
+        """The lab was killed and started again."""
+        self.orphans = {held.request.id for held in self.lab.running()}
+
+    # -- commands
+
+    def performed(self, command: Command) -> None:
+        """Check a command that was just performed."""
+        match command:
+            case Submit():
+                self._submitted(command)
+            case Report():
+                self._reported(command)
+
+    def _submitted(self, submit: Submit) -> None:
+        """1: what lands is what passed; 2: in order, and not without what it depends on."""
+        forge, change = self.lab.forge, submit.change
+        if len(forge.merged) == self._merged:
+            return
+        self._merged = len(forge.merged)
+        tip = forge.branches[change.project, change.branch]
+        require(tip == submit.commit, f"{change.id}: another commit landed than was to be submitted")
+        require(tree_id(forge.commits[tip]) == submit.tree, f"{change.id}: another tree landed than was to be submitted")
+        latest: dict[str, HeldBuild] = {}
+        for held in self.lab.builds.values():
+            if held.request.build_set == submit.build_set:
+                latest[held.request.job.name] = held
+        for held in latest.values():
+            require(held.request.commit == submit.commit, f"{change.id}: {held.request.job.name} built another commit than landed")
+            passed = held.result is Result.SUCCESS or not held.request.job.voting
+            require(passed, f"{change.id} landed though {held.request.job.name} ended {held.result}")
+        for dependency in forge.submissions[change.id].change.depends_on:
+            require(dependency in forge.merged[:-1], f"{change.id} landed without {dependency}")
+        item = self.lab.items[submit.build_set.rpartition(".")[0]]
+        key = f"{item.pipeline} {item.queue}"
+        require(item.position is None or item.position > self._tickets.get(key, 0), f"{change.id} overtook what was ahead of it")
+        self._tickets[key] = item.position or self._tickets.get(key, 0)
+
+    def _reported(self, report: Report) -> None:
+        """3: one report a build set; 4: never one of an old patch set's builds."""
+        for build in report.builds:
+            held = self.lab.builds.get(build.id)
+            require(held is None or held.request.patchset == report.subject.patchset, f"{report.key} shows a build of another patch set")
+        if report.verdict in (Verdict.START, Verdict.DEQUEUED):
+            return
+        name = BuildSetId(report.key.rpartition(":")[0])
+        before = self._reports.get(name)
+        again = before in (None, report.verdict) or (before is Verdict.SUCCESS and report.verdict is Verdict.NOT_MERGED)
+        require(again, f"{name} was reported {before} and then {report.verdict}")
+        self._reports[name] = report.verdict
+
+    # -- the whole
+
+    def check(self) -> None:
+        """Check the state after a step."""
+        state = self.lab.gate.state
+        self._check_queues(state)
+        self._check_build_sets(state)
+        self._check_builds(state)
+
+    def _check_queues(self, state: State) -> None:
+        count = 0
+        for queue in state.queues.values():
+            seen, number, ahead = 0, queue.head, None
+            while number is not None:
+                item = state.items[number]
+                require(item.ahead == ahead, f"{item.id} does not know what is ahead of it")
+                require(item.phase is not ItemPhase.LEFT, f"{item.id} left but stands in {queue.name}")
+                seen, ahead, number = seen + 1, number, item.behind
+            require((queue.tail, queue.length) == (ahead, seen), f"{queue.name} has lost its tail or its count")
+            count += seen
+        require(count == len(state.items), "an item is in no queue")
+
+    def _check_build_sets(self, state: State) -> None:
+        alive = {build_set.id: item for item in state.items.values() for build_set in item.build_sets}
+        for item in state.items.values():
+            known = state.changes.get(item.subject.id)
+            if isinstance(item.subject, Change) and known is not None and not item.ending:
+                require(known.patchset == item.subject.patchset, f"{item.id} is about an old patch set")
+            for build_set in item.build_sets:
+                if build_set.parent is not None:
+                    require(build_set.parent in alive, f"{build_set.id} stands on {build_set.parent}, which is gone")
+                    require(alive[build_set.parent].ticket < item.ticket, f"{build_set.id} stands on what is behind it")
+
+    def _check_builds(self, state: State) -> None:
+        """4: what runs is wanted; and nothing that is wanted was never asked for."""
+        wanted = {
+            build.id
+            for item in state.items.values()
+            for build_set in item.build_sets
+            for build in build_set.builds
+            if build.phase in (BuildPhase.QUEUED, BuildPhase.RUNNING)
+        }
+        running = {held.request.id for held in self.lab.running()}
+        if not self.lab.unperformed:
+            require(running <= wanted | self.orphans, f"{running - wanted - self.orphans} run though nobody wants them")
+            require(wanted <= self.lab.builds.keys(), f"{wanted - self.lab.builds.keys()} were never started")
+
+    # -- the end
+
+    def check_rest(self) -> None:
+        """Check that nothing is left once everything was answered. 3 and 5: each item was reported, or left with a reason."""
+        state = self.lab.gate.state
+        stuck = {item.id: (item.subject.id, item.reason) for item in state.items.values()}
+        require(not stuck, f"still there though everything was answered: {stuck}")
+        require(not state.reports, f"not answered: {list(state.reports)}")
+        for item in self.lab.items.values():
+            require(item.outcome != "" and item.reason != "", f"{item.id} left without outcome or reason")
+        merging = [one for one in state.items.values() for two in one.build_sets if two.phase is SetPhase.MERGING]
+        require(not merging, "a merge was never answered")
+        for change in self.open_and_approved():
+            require(
+                any(item.change == change and item.pipeline == "gate" for item in self.lab.items.values())
+                or any(one.change == change for one in self.lab.decisions),
+                f"{change} was approved, and nothing is on record about it",
+            )
+
+    def open_and_approved(self) -> list[ChangeId]:
+        """Return the changes that wait to be merged."""
+        submissions = self.lab.forge.submissions.values()
+        return [one.change.id for one in submissions if one.change.approved and one.change.status is ChangeStatus.OPEN]

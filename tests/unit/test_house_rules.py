@@ -17,6 +17,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from torii.config.project import parse_torii_yml
+from torii.model.job import ProjectConfig
+
 ROOT = Path(__file__).resolve().parents[2]
 ENTRIES = """
     torii job-templates jjb tests vagrant tox.ini setup.py pyproject.toml constraints.txt README.md LICENSE CHANGELOG.md
@@ -67,6 +70,10 @@ def test_every_package_has_an_import_contract() -> None:
 def test_everything_at_the_top_level_is_there() -> None:
     assert [name for name in ENTRIES if not (ROOT / name).exists()] == []
     assert all(os.access(ROOT / script, os.X_OK) for script in ("run", ".ci/run"))
+
+
+def test_toriis_own_torii_yml_is_right() -> None:
+    assert isinstance(parse_torii_yml((ROOT / "torii.yml").read_bytes()), ProjectConfig)
 
 
 def test_no_module_is_longer_than_it_may_be() -> None:

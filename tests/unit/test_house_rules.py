@@ -42,11 +42,11 @@ def run_tool(*command: str) -> None:
 
 
 def test_ruff_finds_nothing() -> None:
-    run_tool("-m", "ruff", "check", "--no-cache", ".")
+    run_tool("-m", "ruff", "check", "--no-cache", "--output-format=concise", ".")
 
 
 def test_every_file_is_formatted() -> None:
-    run_tool("-m", "ruff", "format", "--check", "--no-cache", ".")
+    run_tool("-m", "ruff", "format", "--check", "--no-cache", "--output-format=concise", ".")
 
 
 @pytest.mark.timeout(300)

@@ -116,10 +116,10 @@ def native(node: Node) -> object:
             return {key: native(value) for key, (_, value) in node.entries.items()}
 
 
-def read_document(data: bytes, file: str) -> Document | tuple[ConfigProblem, ...]:
+def read_document(data: bytes, file: str, *, may_be_empty: bool = False) -> Document | tuple[ConfigProblem, ...]:
     """Return the document in `data`, or why there is none. Costs no more than some tens of milliseconds."""
     try:
-        return _Composer(file).compose(_text(data, file))
+        return _Composer(file, may_be_empty).compose(_text(data, file))
     except _UnreadableError as unreadable:
         return (unreadable.problem,)
 
@@ -166,8 +166,9 @@ class _Open:
 
 
 class _Composer:
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, may_be_empty: bool) -> None:
         self.file = file
+        self.may_be_empty = may_be_empty
         self.problems: list[ConfigProblem] = []
         self.stack: list[_Open] = []
         self.anchors: dict[str, tuple[Node, int]] = {}
@@ -187,6 +188,8 @@ class _Composer:
         except yaml.YAMLError as error:
             raise _UnreadableError(_syntax(error, text, self.file)) from None
         if self.root is None or (isinstance(self.root, Scalar) and self.root.empty):
+            if self.may_be_empty:
+                return Document(self.file, Mapping(Position(1, 1)), tuple(self.problems))
             raise _UnreadableError(ConfigProblem(self.file, 1, 1, "", "the file is empty"))
         if not isinstance(self.root, Mapping):
             at = self.root.at

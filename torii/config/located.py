@@ -46,6 +46,17 @@ def checked(document: Document, model: type[ModelT]) -> ModelT | tuple[ConfigPro
         return tuple(_problem(document, model, detail) for detail in details[: 2 * MAX_PROBLEMS])
 
 
+def sound(document: Document, path: Path, model: type[ModelT]) -> ModelT | None:
+    """Return the part of `document` at `path` as `model`, or None where it is not there or wrong: for checks across parts."""
+    there, _, node = document.find(path)
+    if there != path:
+        return None
+    try:
+        return model.model_validate(native(node), context=Checking())
+    except ValidationError:
+        return None
+
+
 def ordered(problems: Iterable[ConfigProblem], file: str) -> tuple[ConfigProblem, ...]:
     """Return `problems` as they follow each other in the file, each once; the last one counts those that are too many."""
     unique = sorted(set(problems), key=lambda problem: (problem.line, problem.column, problem.path, problem.message))

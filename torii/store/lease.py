@@ -9,6 +9,8 @@ from pathlib import Path
 
 from torii.errors import OperatorError
 
+LOCK_FILE = "scheduler.lock"
+
 
 class LeaseError(OperatorError):
     """Another scheduler holds the lease, or its file cannot be made."""
@@ -21,7 +23,7 @@ class Lease:
     """
 
     def __init__(self, state: Path) -> None:
-        self.path = state / "scheduler.lock"
+        self.path = state / LOCK_FILE
         self._file: int | None = _lock(self.path)
 
     @property
@@ -47,6 +49,15 @@ class Lease:
 def acquire_lease(state: Path) -> Lease:
     """Return the lease of `state` (made where it is not there), or raise LeaseError naming the process that has it."""
     return Lease(state)
+
+
+def holder_of(state: Path) -> int | None:
+    """Return the process that is the scheduler of `state`, None where none is. For showing only: that may change meanwhile."""
+    try:
+        holder = int((state / LOCK_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    return holder if holder > 0 and Path(f"/proc/{holder}").exists() else None
 
 
 def _lock(path: Path) -> int:

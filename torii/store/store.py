@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, delete, func, insert, or_, select
 
 from torii import __version__
+from torii.config.settings import ServerConfig
 from torii.model.event import Event
 from torii.model.view import Records
 from torii.runtime.ports import Cursor
@@ -145,6 +146,12 @@ def open_store(where: str | Path, blobs: Path, *, read_only: bool = False, patie
         elif not path.exists():
             raise StoreError(f"there is no store at {path}; has `torii up` been started there? (--state or --server says where to look)")
     return Store(path, FolderBlobs(blobs, read_only=read_only), read_only=read_only, patience=patience)
+
+
+def open_configured(config: ServerConfig, *, read_only: bool = False) -> Store:
+    """Open the store that `server.yml` names: by default `torii.db` and `blobs` in its state folder. Raises as `open_store` does."""
+    where = config.store.url or config.state / "torii.db"
+    return open_store(where, config.store.blobs or config.state / "blobs", read_only=read_only)
 
 
 def _name_instance(connection: Connection) -> None:

@@ -157,12 +157,12 @@ def _vanished(old: KnownProject, layout: Layout) -> Iterator[tuple[str, KnownCha
 def _read_changes(old: KnownProject, look: Look) -> tuple[dict[str, KnownChange], list[KnownChange]]:
     """Return the project's changes now, the longest ended first; and those that ended because their name now means another branch."""
     ended = {name: change for name, change in old.changes.items() if name not in look.layout.changes and not change.open}
+    while len(ended) > REMEMBERED:  # those that end now are all told, and counted the next time
+        del ended[next(iter(ended))]
     for name, change in _vanished(old, look.layout):
         merged = _landed(look, change.branch, name, change.patchset)
         status = ChangeStatus.MERGED if merged else ChangeStatus.ABANDONED
         ended[name] = replace(change, status=status, approved=False, disapproval=(), depends_on=(), blockers=())
-    while len(ended) > REMEMBERED:
-        del ended[next(iter(ended))]
     replaced = []
     present = {}
     for name, refs in look.layout.changes.items():

@@ -20,6 +20,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from torii.errors import OperatorError
+from torii.jobs.ant import ant_list
 from torii.jobs.definition import OWNERSHIP_MARK, JobError, JobSource
 from torii.jobs.names import job_name
 from torii.jobs.parameters import PARAMETERS, RESERVED
@@ -61,8 +62,8 @@ class JobTemplates:
                 description=self._description(source),
                 variables=_variables(job),
                 minutes=max(1, math.ceil(job.timeout / 60)),
-                junit=_ant(job.reports.junit),
-                archived=_ant(_archived(job)),
+                junit=ant_list(job.reports.junit),
+                archived=ant_list(_archived(job)),
                 script=partial(self._script, job),
             )
         except TemplateError as error:
@@ -120,11 +121,6 @@ def _variables(job: JobDefinition) -> list[dict[str, str]]:
 def _archived(job: JobDefinition) -> tuple[str, ...]:
     extra = (job.reports.coverage, job.reports.comments)
     return tuple(dict.fromkeys([*job.artifacts, *(path for path in extra if path)]))
-
-
-def _ant(patterns: Sequence[str]) -> str:
-    """Return `patterns` as Jenkins lists them; a comma would end one, so any character stands in its place."""
-    return ",".join(pattern.replace(",", "?") for pattern in patterns if pattern.strip())
 
 
 def _interpreter(run: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from torii.config.secrets import resolve
 from torii.config.settings import GitConnection
 
 
@@ -61,10 +62,6 @@ def split_url(url: str, credentials: Credentials) -> tuple[str, tuple[tuple[str,
 
 
 def credentials_of(connection: GitConnection) -> Credentials:
-    """Return how `connection` is logged in to; its password is read now. Raises what `torii.config.server.resolve` raises."""
-    password = None
-    if connection.password is not None:
-        from torii.config.server import resolve  # the reader of server.yml is needed only where there is a secret to read
-
-        password = resolve(connection.password)
+    """Return how `connection` is logged in to; its password is read now. Raises what `torii.config.secrets.resolve` raises."""
+    password = resolve(connection.password) if connection.password is not None else None
     return Credentials(connection.user, password, connection.key, connection.known_hosts)

@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -27,6 +28,7 @@ LIMIT = 120.0
 """Seconds a command on our own disk may take: far more than any needs, so that only a broken disk reaches it."""
 
 GC_LIMIT = 3600.0
+_SCRATCH_LIFE = 24 * 3600.0
 
 _MAINTENANCE = (
     ("gc.auto", "4000"),
@@ -107,8 +109,7 @@ class Mirror:
 
         So each of many fetches at once reads what *it* fetched. See "commondir" in gitrepository-layout(5).
         """
-        self.ensure()
-        folder = Path(tempfile.mkdtemp(prefix="torii-fetch-"))
+        folder = Path(tempfile.mkdtemp(prefix="fetch-", dir=self.scratch()))
         try:
             (folder / "commondir").write_text(f"{self.path}\n")
             (folder / "HEAD").write_text("ref: refs/torii/nothing\n")
@@ -116,9 +117,19 @@ class Mirror:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def scratch(self) -> Path:
+        """Return a folder for files that live no longer than who made them; what a crash leaves there goes after a day."""
+        self.ensure()
+        folder = self.path / "torii"
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def maintain(self) -> None:
         """Pack what has gathered, if it is much, and drop what nothing has needed for a week. Others may go on working meanwhile."""
-        self.ensure()
+        for left in self.scratch().iterdir():
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > _SCRATCH_LIFE:
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
         env = environment.local(_MAINTENANCE)
         with contextlib.suppress(TimedOutError):  # the next time goes on where this one left off
             process.run([f"--git-dir={self.path}", "gc", "--auto", "--quiet"], cwd=self.path, env=env, limit=GC_LIMIT)

@@ -6,6 +6,7 @@ just started escapes; so commands are asked for `as_process` and started in a se
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -118,6 +119,10 @@ def kill_running() -> None:
         processes = list(_running)
     for process in processes:
         _kill(process)
+
+
+# They are in sessions of their own, so nothing else would end them with us.
+atexit.register(kill_running)
 
 
 @cache

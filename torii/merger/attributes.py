@@ -87,7 +87,7 @@ class Attributes:
 
     def _lay_out(self, files: Files) -> Path:
         if self._root is None:
-            self._root = Path(tempfile.mkdtemp(prefix="torii-attributes-"))
+            self._root = Path(tempfile.mkdtemp(prefix="attributes-", dir=self._objects.mirror.scratch()))
         digest = hashlib.sha256(repr(files).encode()).hexdigest()[:32]
         folder = self._root / digest
         for path, blob in files:

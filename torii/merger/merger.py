@@ -21,8 +21,6 @@ log = structlog.get_logger()
 STAGING = "refs/staging/"
 _OPEN = 16
 """Projects whose git commands are kept open at once."""
-_MAINTAIN_EVERY = 200
-"""Stages of a project between two looks at whether its mirror wants packing."""
 
 
 class StagingMerger:
@@ -32,7 +30,6 @@ class StagingMerger:
         self._places = places
         self._identity = identity or Identity()
         self._workshops: OrderedDict[ProjectName, Workshop] = OrderedDict()
-        self._staged: dict[ProjectName, int] = {}
 
     def close(self) -> None:
         """End the git commands that are kept open. The merger can be used again."""
@@ -45,8 +42,6 @@ class StagingMerger:
         Raises nothing for what a repository or a server does. Asked twice, it makes the same commits.
         """
         answers = Staging(merge, self._workshop, self._identity).run()
-        for stage in merge.stages:
-            self._staged[stage.project] = self._staged.get(stage.project, 0) + 1
         self._close_idle()
         return answers
 
@@ -83,17 +78,6 @@ class StagingMerger:
                 continue
             found += [(project, ref) for ref in refs if build_set_of(ref).startswith(f"{instance}-")]
         return tuple(found)
-
-    def maintain(self) -> None:
-        """Pack the mirrors that have grown since the last time. May take minutes; other mergers go on meanwhile."""
-        for project, stages in list(self._staged.items()):
-            if stages < _MAINTAIN_EVERY:
-                continue
-            self._staged[project] = 0
-            try:
-                self._places[project].mirror.maintain()
-            except GitError as error:
-                log.warning("merger.maintenance_failed", project=project, reason=str(error))
 
     def _workshop(self, project: ProjectName) -> Workshop | None:
         place = self._places.get(project)

@@ -183,7 +183,7 @@ class Objects:
 
     def _scratch_file(self) -> Path:
         if self._scratch is None:
-            handle, name = tempfile.mkstemp(prefix="torii-commit-")
+            handle, name = tempfile.mkstemp(prefix="commit-", dir=self.mirror.scratch())
             os.close(handle)
             self._scratch = Path(name)
         return self._scratch

@@ -31,7 +31,7 @@ class Style:
     ink: int | None = None
     paper: int | None = None
     bold: bool = False
-    dim: bool = False
+    faint: bool = False
     italic: bool = False
     underline: bool = False
     inverse: bool = False
@@ -51,17 +51,17 @@ class Style:
 
     def pack(self) -> str:
         """Return the style as a short word, to be sent along to where the text goes on."""
-        flags = "".join(name[0] for name in _FLAGS if getattr(self, name))
+        flags = "".join(letter for name, letter in _FLAGS.items() if getattr(self, name))
         return f"{'' if self.ink is None else self.ink}.{'' if self.paper is None else self.paper}.{flags}"
 
 
-_FLAGS = {"bold": "b", "dim": "d", "italic": "i", "underline": "u", "inverse": "n", "strike": "s"}
+_FLAGS = {"bold": "b", "faint": "d", "italic": "i", "underline": "u", "inverse": "n", "strike": "s"}
 PLAIN = Style()
 
 
 def unpack(word: str) -> Style:
     """Return the style that `Style.pack` made `word` of; the plain one for anything else."""
-    match = re.fullmatch(r"(\d{0,3})\.(\d{0,3})\.([bdiuns]{0,6})", word)
+    match = re.fullmatch(r"([0-9]{0,3})\.([0-9]{0,3})\.([bdiuns]{0,6})", word)
     if match is None:
         return PLAIN
     ink, paper = (int(text) if text and int(text) < 256 else None for text in match.groups()[:2])
@@ -162,13 +162,13 @@ def _simple(style: Style, code: int) -> Style:
 
 _SWITCHES: dict[int, dict[str, bool]] = {
     1: {"bold": True},
-    2: {"dim": True},
+    2: {"faint": True},
     3: {"italic": True},
     4: {"underline": True},
     7: {"inverse": True},
     9: {"strike": True},
     21: {"underline": True},
-    22: {"bold": False, "dim": False},
+    22: {"bold": False, "faint": False},
     23: {"italic": False},
     24: {"underline": False},
     27: {"inverse": False},

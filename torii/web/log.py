@@ -41,7 +41,7 @@ START = Cursor()
 
 def unpack_cursor(word: str) -> Cursor | None:
     """Return the cursor that `Cursor.pack` made `word` of, or None."""
-    match = re.fullmatch(r"(\d{1,15})_(\d{1,15})_([01])_([0-9.bdiuns]{2,20})", word)
+    match = re.fullmatch(r"([0-9]{1,15})_([0-9]{1,15})_([01])_([0-9.bdiuns]{2,20})", word)
     return Cursor(int(match[1]), max(int(match[2]), 1), match[3] == "1", unpack(match[4])) if match else None
 
 
@@ -66,6 +66,9 @@ class Piece:
     size: int
     more: bool = False
     pending: Row | None = None
+
+
+NOTHING = Piece((), START, START, 0)
 
 
 class LogReader:

@@ -26,7 +26,7 @@ from torii.results.text import clean_line
 from torii.store.blobs import Blobs
 from torii.web import words
 from torii.web.board import read_board, read_story
-from torii.web.log import PIECE, START, LogReader, Piece, unpack_cursor
+from torii.web.log import NOTHING, PIECE, START, LogReader, Piece, unpack_cursor
 from torii.web.ports import Pages
 from torii.web.static import asset_url
 
@@ -102,7 +102,7 @@ class Site:
             "artifacts_more": max(0, len(record.artifacts) - ARTIFACTS_SHOWN) if record else 0,
         }
         if "live" in request.query_params:
-            return self._live_page(request, "build.html", **facts)
+            return self._live_page(request, "build.html", piece=NOTHING, **facts)
         key = layout.console(build.id)
         piece = self._logs.after(key, START) if (log_size or 0) <= PIECE else self._logs.tail(key)
         return self._live_page(request, "build.html", piece=piece, **facts)
@@ -168,8 +168,8 @@ class Site:
         """Return a whole page, or with `?live` only the part of it that changes."""
         template = self._templates.get_template(name)
         if "live" not in request.query_params:
-            return HTMLResponse(template.render(**values))
-        body = "".join(template.blocks["live"](template.new_context(values)))
+            return HTMLResponse(template.render(layout="base.html", **values))
+        body = template.render(layout="live.html", **values)
         return HTMLResponse(body, headers={"etag": f'"{hashlib.sha256(body.encode()).hexdigest()[:20]}"'})
 
     def problem(self, request: Request, status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:

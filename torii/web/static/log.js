@@ -81,9 +81,11 @@ const showEarlier = () => queue(async () => {
   const piece = await rows(`before=${first().dataset.start}`);
   keepPlace(() => {
     text.prepend(element(piece));
-    while (text.childElementCount > KEPT) last().remove();
+    while (text.childElementCount > KEPT) {
+      last().remove();
+      last().dataset.more = "yes";
+    }
   });
-  if (last().dataset.more === "" && text.childElementCount === KEPT) last().dataset.more = "yes";
   settle();
 });
 
@@ -120,7 +122,7 @@ async function watch() {
     if (document.visibilityState === "hidden") continue;
     if (!complete && !follow.checked) { if (done) return; continue; } // the reader is elsewhere in the log
     const followed = follow.checked;
-    await queue(async () => append(await rows(last() ? `after=${last().dataset.end}` : "after=0_1_0_.._")));
+    await queue(async () => append(await rows(last() ? `after=${last().dataset.end}` : "after=0_1_0_..")));
     if (followed && follow.checked) scrollTo(0, document.documentElement.scrollHeight);
   }
 }
@@ -130,7 +132,7 @@ later.addEventListener("click", showLater);
 new IntersectionObserver((seen) => { if (seen[0].isIntersecting && done) showLater(); }, { rootMargin: "400px" }).observe(later);
 document.getElementById("log-top").addEventListener("click", async () => {
   follow.checked = false;
-  if (!earlier.hidden) await replaceWith("after=0_1_0_.._");
+  if (!earlier.hidden) await replaceWith("after=0_1_0_..");
   root.scrollIntoView();
 });
 document.getElementById("log-bottom").addEventListener("click", async () => {

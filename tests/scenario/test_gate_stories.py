@@ -350,4 +350,3 @@ def test_an_operator_takes_a_change_out(story):
     assert story.reported(a) == "DEQUEUED"
     story.finish_all()
     assert story.merged == [b]
-

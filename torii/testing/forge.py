@@ -37,6 +37,7 @@ def digest(*parts: str) -> Sha:
 
 
 def tree_id(tree: Tree) -> Sha:
+    """Return the object id of `tree`."""
     return digest(*(f"{path}={content}" for path, content in sorted(tree.items())))
 
 
@@ -106,9 +107,7 @@ class Forge:
         tree = {**self.commits[old], **files}
         return self._move(project, branch, self._commit(old, tree, self._key()))
 
-    def _alter(
-        self, change: ChangeId, cause: Cause, *, approved: bool | None = None, status: ChangeStatus | None = None
-    ) -> Event:
+    def _alter(self, change: ChangeId, cause: Cause, *, approved: bool | None = None, status: ChangeStatus | None = None) -> Event:
         one = self.submissions[change]
         one.change = replace(
             one.change,
@@ -153,11 +152,7 @@ class Forge:
             base = new.get(where) or state.get(where) or self._tip(*where)
             submission = self.submissions[one.change]
             tree = self.commits[base.commit]
-            clashes = [
-                path
-                for path, content in submission.files.items()
-                if tree.get(path) not in (submission.base.get(path), content)
-            ]
+            clashes = [path for path, content in submission.files.items() if tree.get(path) not in (submission.base.get(path), content)]
             if clashes:
                 guilty = [change for change in base.changes if set(clashes) & set(self.submissions[change].files)]
                 return Conflict("files clash", tuple(clashes), guilty[-1] if guilty else None)

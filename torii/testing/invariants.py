@@ -16,6 +16,7 @@ class Violation(AssertionError):  # noqa: N818 - what was violated is an invaria
 
 
 def require(holds: bool, message: str) -> None:
+    """Raise `Violation` with `message` unless it `holds`."""
     if not holds:
         raise Violation(message)
 

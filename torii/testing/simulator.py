@@ -6,6 +6,7 @@ The walk is a function of its seed, so that one that found a fault can be walked
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from torii.model.change import ChangeStatus
 from torii.model.event import BuildDone, BuildStalled, BuildStarted, Event, MergeDone, ReportDone, SubmitDone
 from torii.model.ids import ChangeId, ProjectName
 from torii.model.pipeline import GateConfig, ProjectSpec
-from torii.testing.invariants import Watch
+from torii.testing.invariants import Violation, Watch
 from torii.testing.lab import Lab
 from torii.testing.story import story_config
 
@@ -207,3 +208,20 @@ class Walk:
 def simulate(seed: int, steps: int = 300) -> Statistics:
     """Walk `steps` random steps from `seed`. Raises `torii.testing.invariants.Violation` at the first that breaks an invariant."""
     return Walk(seed).run(steps)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Walk from as many seeds, with as many steps each, as the arguments say; return 1 at the first violation."""
+    seeds, steps = (int(argument) for argument in (*arguments, "100", "1000")[:2])
+    for seed in range(seeds):
+        try:
+            statistics = simulate(seed, steps)
+        except Violation as violation:
+            sys.stderr.write(f"simulate(seed={seed}, steps={steps}): {violation}\n")
+            return 1
+        sys.stdout.write(f"{seed}: {statistics}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -15,7 +15,7 @@ from torii.model.build import Result
 from torii.model.command import Command, Report, Submit, Verdict
 from torii.model.event import Event
 from torii.model.ids import ChangeId, ProjectName
-from torii.model.pipeline import GateConfig, PipelineSpec, ProjectSpec
+from torii.model.pipeline import GateConfig, ProjectSpec
 from torii.model.view import ItemView
 from torii.testing.lab import HeldBuild, Lab
 
@@ -108,8 +108,8 @@ class PureStory(Story):
 
     project = ProjectName("app")
 
-    def __init__(self, torii_yml: str = TORII_YML, *, branches: Sequence[str] = ("main",), **limits: float) -> None:
-        self.lab = Lab(story_config(**limits))
+    def __init__(self, torii_yml: str = TORII_YML, *, branches: Sequence[str] = ("main",), unregistered_limit: float = 600.0) -> None:
+        self.lab = Lab(replace(story_config(), unregistered_limit=unregistered_limit))
         for branch in branches:
             self._tell(self.lab.forge.create_branch(self.project, branch, {"torii.yml": torii_yml, "README": "hello"}))
 
@@ -205,7 +205,8 @@ class PureStory(Story):
     def why(self, change: ChangeId) -> str:
         return "\n".join(one.text for one in self.lab.decisions if one.change == change)
 
-    def _reports(self, change: ChangeId, pipeline: str) -> list[Report]:
+    def reports(self, change: ChangeId, pipeline: str = "gate") -> list[Report]:
+        """Return the reports on `change`, oldest first, without START."""
         return [
             one
             for one in self.lab.forge.reports.values()
@@ -213,10 +214,10 @@ class PureStory(Story):
         ]
 
     def verdicts(self, change: ChangeId, pipeline: str = "gate") -> list[str]:
-        return [one.verdict.value for one in self._reports(change, pipeline)]
+        return [one.verdict.value for one in self.reports(change, pipeline)]
 
     def votes(self, change: ChangeId, pipeline: str = "gate") -> list[str]:
-        return [f"{value:+d}" for one in self._reports(change, pipeline) for _, value in one.votes]
+        return [f"{value:+d}" for one in self.reports(change, pipeline) for _, value in one.votes]
 
     def branch_builds(self) -> list[HeldBuild]:
         """Return the running builds of post-merge pipelines."""
@@ -227,13 +228,9 @@ class PureStory(Story):
         return self.lab.forge.commits[self.lab.forge.branches[self.project, branch]]
 
 
-def story_config(
-    *, pipelines: Sequence[PipelineSpec] | None = None, projects: Sequence[ProjectSpec] | None = None, **limits: float
-) -> GateConfig:
-    """Return the built-in defaults for one project `app`, voting on Verified; `limits` are those of `GateConfig`."""
+def story_config(projects: Sequence[ProjectSpec] = (ProjectSpec(ProjectName("app")),)) -> GateConfig:
+    """Return the built-in pipelines, voting on Verified, for `projects`."""
     defaults = gate_config(load_server(None), "story")
-    specs = tuple(pipelines or defaults.pipelines)
-    voting = tuple(
-        replace(spec, report=replace(spec.report, success=(("Verified", 1),), failure=(("Verified", -1),))) for spec in specs
-    )
-    return replace(defaults, pipelines=voting, projects=tuple(projects or (ProjectSpec(ProjectName("app")),)), **limits)  # type: ignore[arg-type]
+    rules = [replace(spec.report, success=(("Verified", 1),), failure=(("Verified", -1),)) for spec in defaults.pipelines]
+    pipelines = tuple(replace(spec, report=rule) for spec, rule in zip(defaults.pipelines, rules, strict=True))
+    return replace(defaults, pipelines=pipelines, projects=tuple(projects))

@@ -1,0 +1,48 @@
+"""The gate under everything that can happen to it, at random. `python -m torii.testing.simulator` walks longer."""
+
+from __future__ import annotations
+
+import pytest
+
+from torii.gate import line
+from torii.gate.state import BuildSet
+from torii.gate.world import World
+from torii.testing.invariants import Violation
+from torii.testing.simulator import simulate
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_random_walk_breaks_no_invariant(seed):
+    simulate(seed, steps=250)
+
+
+def first_violation(walks: int = 40) -> str:
+    for seed in range(walks):
+        try:
+            simulate(seed, steps=250)
+        except Violation as violation:
+            return str(violation)
+    return ""
+
+
+# What a check is worth shows on a gate that is broken: each of these breaks one rule, and a walk must notice.
+
+
+def test_walks_notice_a_gate_that_merges_what_failed(monkeypatch):
+    monkeypatch.setattr(BuildSet, "failed", property(lambda self: False))
+    assert "landed though" in first_violation()
+
+
+def test_walks_notice_a_gate_that_does_not_wait_for_all_builds(monkeypatch):
+    monkeypatch.setattr(BuildSet, "complete", property(lambda self: True))
+    assert "landed though" in first_violation()
+
+
+def test_walks_notice_builds_that_nobody_stops(monkeypatch):
+    monkeypatch.setattr(World, "end_build", World.finish_build)
+    assert "run though nobody wants them" in first_violation()
+
+
+def test_walks_notice_states_that_stand_on_nothing(monkeypatch):
+    monkeypatch.setattr(line.Tree, "stands", lambda *_: True)
+    assert "which is gone" in first_violation()

@@ -1,0 +1,321 @@
+"""Stories about what a pipeline runs, and when: checks, post-merge jobs, job graphs, matchers, and `torii.yml` itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from torii.model.build import Result
+from torii.model.ids import PipelineName, ProjectName
+from torii.model.pipeline import Cause, Manager, PipelineSpec, ProjectSpec, Requirements, Trigger
+from torii.testing.lab import Lab
+from torii.testing.story import PureStory, story_config
+
+
+@pytest.fixture
+def story() -> PureStory:
+    return PureStory()
+
+
+def graph(text: str) -> PureStory:
+    return PureStory(text)
+
+
+# -- check
+
+
+def test_a_check_reports_and_merges_nothing(story):
+    a = story.push("a")
+    assert story.running(a, "check") == ["lint", "unit"]
+    story.finish_all()
+    assert story.reported(a, "check") == "SUCCESS"
+    assert story.votes(a, "check") == ["+1"]
+    assert story.merged == []
+
+
+def test_checks_do_not_wait_for_each_other(story):
+    a, b = story.push("a"), story.push("b")
+    story.finish(b, "lint", pipeline="check")
+    story.finish(b, "unit", pipeline="check")
+    assert story.reported(b, "check") == "SUCCESS"
+    assert story.reported(a, "check") == ""
+
+
+def test_a_check_is_made_with_what_the_change_depends_on(story):
+    a = story.push("a")
+    b = story.push("b", depends_on=[a])
+    assert story.built_on(b, "check") == (a,)
+
+
+def test_a_check_is_made_anew_when_what_it_depends_on_changes(story):
+    a = story.push("a")
+    b = story.push("b", depends_on=[a])
+    first = {held.request.id for held in story.lab.running() if held.request.change == b}
+    story.push("a", {"a.txt": "better"})
+    second = {held.request.id for held in story.lab.running() if held.request.change == b}
+    assert second and not first & second
+    assert f"{a}, which it depends on, changed" in story.why(b)
+
+
+def test_a_recheck_runs_everything_again(story):
+    a = story.push("a")
+    story.finish_all("FAILURE")
+    story.recheck(a)
+    story.finish_all()
+    assert story.verdicts(a, "check") == ["failure", "success"]
+
+
+def test_a_failing_job_that_has_no_vote_does_not_fail_the_change(story):
+    a = story.push("a")
+    story.finish(a, "lint", "FAILURE", pipeline="check")
+    story.finish(a, "unit", pipeline="check")
+    assert story.reported(a, "check") == "SUCCESS"
+
+
+# -- job graph
+
+GRAPH = """\
+jobs:
+  build: {run: make}
+  unit: {run: make unit, needs: [build]}
+  docs: {run: make docs, needs: [{job: build, soft: true}]}
+  publish: {run: make dist, needs: [unit, docs]}
+pipelines: {check: [build, unit, docs, publish], gate: []}
+"""
+
+
+def test_a_job_runs_when_what_it_needs_has_succeeded():
+    story = graph(GRAPH)
+    a = story.push("a")
+    assert story.running(a, "check") == ["build"]
+    story.finish(a, "build", pipeline="check")
+    assert story.running(a, "check") == ["docs", "unit"]
+    story.finish(a, "unit", pipeline="check")
+    assert story.running(a, "check") == ["docs"]
+    story.finish(a, "docs", pipeline="check")
+    assert story.running(a, "check") == ["publish"]
+
+
+def test_a_hard_need_that_fails_skips_what_needs_it_and_a_soft_one_does_not():
+    story = graph(GRAPH)
+    a = story.push("a")
+    story.finish(a, "build", "FAILURE", pipeline="check")
+    assert story.running(a, "check") == ["docs"]
+    story.finish(a, "docs", pipeline="check")
+    (report,) = story.reports(a, "check")
+    assert {one.job: one.result for one in report.builds} == {
+        "build": Result.FAILURE,
+        "unit": Result.SKIPPED,
+        "docs": Result.SUCCESS,
+        "publish": Result.SKIPPED,
+    }
+    assert report.builds[1].detail == "needs build, which ended FAILURE"
+
+
+MATRIX = """\
+jobs:
+  unit: {run: make unit, matrix: {python: ["3.11", "3.12"]}}
+  dist: {run: make dist, needs: [unit]}
+pipelines: {check: [unit, dist]}
+"""
+
+
+def test_a_job_that_needs_a_matrix_needs_each_of_its_cells():
+    story = graph(MATRIX)
+    a = story.push("a")
+    first, second = story.running(a, "check")
+    story.finish(a, first, pipeline="check")
+    assert story.running(a, "check") == [second]
+    story.finish(a, second, pipeline="check")
+    assert story.running(a, "check") == ["dist"]
+
+
+# -- matchers
+
+MATCH = """\
+jobs:
+  unit: {run: make unit, when: {files: ["src/**"]}}
+  docs: {run: make docs, when: {files: ["docs/**"]}}
+  release: {run: make release, when: {branches: ["stable/*"]}}
+pipelines: {check: [unit, docs, release], gate: [unit]}
+"""
+
+
+def test_jobs_run_only_for_the_files_and_branches_they_match():
+    story = PureStory(MATCH, branches=["main", "stable/1"])
+    assert story.running(story.push("a", {"src/a.c": "1"}), "check") == ["unit"]
+    assert story.running(story.push("b", {"docs/b.md": "1", "src/b.c": "1"}), "check") == ["docs", "unit"]
+    assert story.running(story.push("c", {"src/c.c": "1"}, branch="stable/1"), "check") == ["release", "unit"]
+
+
+def test_a_change_that_no_job_is_concerned_with_merges_without_builds():
+    story = graph(MATCH)
+    story.push("a", {"README": "new"})
+    (a,) = story.approve("a")
+    assert story.merged == [a]
+    assert "not concerned" in story.reports(a, "check")[0].reason
+
+
+def test_a_job_that_the_change_itself_alters_runs_whatever_its_files_say():
+    story = graph(MATCH)
+    a = story.push("a", {"torii.yml": MATCH.replace("make unit", "make test")})
+    assert story.running(a, "check") == ["unit"]
+    (held,) = story.lab.running()
+    assert (held.request.job.run, held.request.synced) == ("make test", False)
+
+
+# -- torii.yml
+
+
+def test_a_change_that_breaks_torii_yml_is_told_where_and_stops_nobody_else(story):
+    a = story.push("a", {"torii.yml": "jobs:\n  unit: {rnu: make}\n"})
+    b = story.push("b")
+    assert story.reported(a, "check") == "CONFIGURATION ERROR"
+    (report,) = story.reports(a, "check")
+    assert (2, "jobs.unit.rnu") in [(problem.line, problem.path) for problem in report.problems]
+    assert story.running(b, "check") == ["lint", "unit"]
+
+
+def test_a_change_that_breaks_torii_yml_does_not_get_through_the_gate(story):
+    story.push("a", {"torii.yml": "jobs: ["})
+    a, b = story.approve("a", "b")
+    assert story.reported(a) == "CONFIGURATION ERROR"
+    story.finish_all()
+    assert story.merged == [b]
+
+
+def test_a_project_without_torii_yml_is_told_so():
+    lab = Lab(story_config())
+    lab.feed(lab.forge.create_branch(ProjectName("app"), "main", {"README": "hello"}))
+    lab.feed(lab.forge.push_change("app:main/a", "app", "main", {"a": "1"}))
+    lab.settle()
+    (report,) = lab.forge.reports.values()
+    assert report.verdict.value == "configuration error"
+    assert "there is no torii.yml" in report.reason
+
+
+def test_a_pipeline_that_torii_yml_does_not_name_leaves_the_change_alone():
+    story = graph("jobs: {unit: {run: make}}\npipelines: {gate: [unit]}\n")
+    a = story.push("a")
+    assert story.reported(a, "check") == ""
+    assert "names no jobs for pipeline check" in story.why(a)
+
+
+def test_a_gate_that_torii_yml_does_not_name_is_an_error():
+    story = graph("jobs: {unit: {run: make}}\npipelines: {check: [unit]}\n")
+    (a,) = story.approve("a")
+    assert story.reported(a) == "CONFIGURATION ERROR"
+    assert story.merged == []
+
+
+# -- after the merge
+
+POST = "jobs: {unit: {run: make}, publish: {run: make publish}}\npipelines: {gate: [unit], post: [publish]}\n"
+
+
+def test_a_merge_starts_the_post_pipeline_with_the_old_and_the_new_commit():
+    story = graph(POST)
+    before = story.lab.forge.branches["app", "main"]
+    (a,) = story.approve("a")
+    story.finish(a, "unit")
+    (held,) = story.branch_builds()
+    assert (held.request.old, held.request.new) == (before, story.lab.forge.branches["app", "main"])
+    assert held.request.commit == held.request.new
+
+
+def test_only_the_newest_state_of_a_branch_waits_in_a_supercedent_pipeline():
+    story = graph(POST)
+    first = story.lab.forge.branches["app", "main"]
+    for number in range(4):
+        story.push_past_the_gate({"hotfix": str(number)})
+        if number == 0:
+            second = story.lab.forge.branches["app", "main"]
+    (running,) = story.branch_builds()
+    assert (running.request.old, running.request.new) == (first, second)
+    story.lab.end(running.request.id, Result.SUCCESS)
+    story.lab.settle()
+    (running,) = story.branch_builds()
+    assert (running.request.old, running.request.new) == (second, story.lab.forge.branches["app", "main"])
+    story.finish_all()
+    assert story.branch_builds() == []
+    superseded = [one for one in story.lab.items.values() if one.outcome == "superseded"]
+    assert len(superseded) == 2
+
+
+def test_a_branch_that_was_there_before_starts_nothing():
+    assert graph(POST).branch_builds() == []
+
+
+# -- serial
+
+SERIAL = PipelineSpec(PipelineName("deploy"), Manager.SERIAL, (Trigger(Cause.APPROVED),), Requirements(approved=True), merges=True)
+
+
+def test_a_serial_pipeline_takes_one_after_the_other():
+    story = PureStory("jobs: {ship: {run: make ship}}\npipelines: {deploy: [ship]}\n")
+    config = story_config()
+    story.lab.config = replace(config, pipelines=(SERIAL,))
+    story.lab.restart()
+    a, b = story.approve("a", "b")
+    assert story.running(a, "deploy") == ["ship"]
+    assert story.running(b, "deploy") == []
+    story.finish(a, "ship", pipeline="deploy")
+    assert story.built_on(b, "deploy") == ()
+    story.finish(b, "ship", pipeline="deploy")
+    assert story.merged == [a, b]
+
+
+# -- several projects
+
+SHARED = "queue: together\njobs: {unit: {run: make}}\npipelines: {gate: [unit]}\n"
+
+
+def test_projects_that_share_a_queue_are_gated_together():
+    app, lib = ProjectName("app"), ProjectName("lib")
+    lab = Lab(story_config(projects=(ProjectSpec(app), ProjectSpec(lib))))
+    for project in (app, lib):
+        lab.feed(lab.forge.create_branch(project, "main", {"torii.yml": SHARED}))
+    for change, project in (("lib:main/a", lib), ("app:main/b", app), ("lib:main/c", lib)):
+        lab.feed(lab.forge.push_change(change, project, "main", {f"{change}.txt": "1"}))
+        lab.feed(lab.forge.approve(change))
+    lab.settle()
+    builds = {held.request.change: held.request for held in lab.running()}
+    assert [change for change, _ in builds["lib:main/c"].changes] == ["lib:main/a", "app:main/b", "lib:main/c"]
+    lab.end(builds["app:main/b"].id, Result.FAILURE)
+    lab.settle()
+    builds = {held.request.change: held.request for held in lab.running()}
+    assert [change for change, _ in builds["lib:main/c"].changes] == ["lib:main/a", "lib:main/c"]
+
+
+def test_projects_that_share_no_queue_do_not_wait_for_each_other():
+    app, lib = ProjectName("app"), ProjectName("lib")
+    lab = Lab(story_config(projects=(ProjectSpec(app), ProjectSpec(lib))))
+    for project in (app, lib):
+        lab.feed(lab.forge.create_branch(project, "main", {"torii.yml": SHARED.replace("queue: together\n", "")}))
+        lab.feed(lab.forge.push_change(f"{project}:main/a", project, "main", {"a": "1"}))
+        lab.feed(lab.forge.approve(f"{project}:main/a"))
+    lab.settle()
+    (held,) = [one for one in lab.running() if one.request.project == lib]
+    lab.end(held.request.id, Result.SUCCESS)
+    lab.settle()
+    assert lab.forge.merged == ["lib:main/a"]
+
+
+def test_a_project_that_is_no_longer_configured_leaves_its_queues(story):
+    (a,) = story.approve("a")
+    story.lab.config = replace(story.lab.config, projects=())
+    story.restart()
+    assert story.lab.gate.state.items == {}
+    assert "no longer configured" in story.why(a)
+
+
+def test_a_deleted_branch_takes_its_changes_out(story):
+    from torii.model.event import BranchMoved
+
+    (a,) = story.approve("a")
+    story.lab.feed(BranchMoved(story.project, "main", story.lab.forge.branches["app", "main"], None, "deleted"))
+    story.lab.settle()
+    assert story.running(a) == []
+    assert story.reported(a) == "DEQUEUED"
+    assert "branch main was deleted" in story.why(a)

@@ -96,9 +96,9 @@ def run_build(site: Site, assignment: Assignment, stop: StopRequest) -> BuildRec
     return record
 
 
-def folder_of(site: Site, build: BuildId) -> Path:
-    """Return the folder in which `build` runs, or ran."""
-    return site.builds / build
+def folder_of(site: Site, build: BuildId, number: int) -> Path:
+    """Return the folder in which the build runs, or ran: no other attempt at it has the same one."""
+    return site.builds / f"{build}.{number}"
 
 
 def discard(folder: Path) -> None:
@@ -127,7 +127,7 @@ def discard(folder: Path) -> None:
 class _Build:
     def __init__(self, site: Site, assignment: Assignment, stop: StopRequest) -> None:
         self._site, self._assignment, self._stop = site, assignment, stop
-        self._place = Place(folder_of(site, assignment.build))
+        self._place = Place(folder_of(site, assignment.build, assignment.number))
         self._job = assignment.job
         # A container is a sandbox of its own, and cannot be started from within ours.
         self._confinement = Bare() if self._job.image else site.confinement

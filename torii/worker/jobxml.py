@@ -1,4 +1,4 @@
-"""Reads a Jenkins job's config.xml: what this worker can run of it, as a frozen value. What it cannot run it names, and never skips silently."""
+"""Reads a Jenkins job's config.xml: what this worker can run of it, as a frozen value. What it cannot run it names."""
 
 from __future__ import annotations
 

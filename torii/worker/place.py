@@ -56,7 +56,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A process to be started. It reads `given` on its standard input, and `arguments` on a descriptor for which `{args}` stands in `argv`."""
+    """A process to be started. It reads `given` on its standard input, and `arguments` on the descriptor `{args}` in `argv`."""
 
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...]

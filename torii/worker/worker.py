@@ -157,7 +157,7 @@ class BuildWorker:
             self._builds.end(running, record)
         self._answer(running, record, request)
         assert self._site is not None
-        discard(folder_of(self._site, running.build))
+        discard(folder_of(self._site, running.build, running.number))
 
     def _build(self, running: Running, parameters: dict[str, str]) -> BuildRecord:
         job = self._offers.job(running.name)

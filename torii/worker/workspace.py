@@ -28,7 +28,7 @@ class CheckoutError(OperatorError):
 
 
 class Mirrors:
-    """The mirrors below `folder`, one a repository, from which workspaces borrow objects. Any number of threads and workers may share it."""
+    """The mirrors below `folder`, one a repository, from which workspaces borrow objects. Threads and workers may share it."""
 
     def __init__(self, folder: Path, remotes: Remotes = Remote) -> None:
         self._folder = folder

@@ -160,7 +160,15 @@ def _from_database(path: Path) -> RecordedJournal:
     engine = open_reader(path, patience=10.0)
     with explained(path), engine.connect() as connection:
         check_schema(connection, path)
-    return JournalReader(engine, path).recorded()
+    recorded = JournalReader(engine, path).recorded()
+    return recorded._replace(events=_until_read(recorded.events, engine))
+
+
+def _until_read(events: Iterator[Entry], engine: Engine) -> Iterator[Entry]:
+    try:
+        yield from events
+    finally:
+        engine.dispose()
 
 
 def _text_lines(path: Path) -> Iterator[str]:

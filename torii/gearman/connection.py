@@ -35,7 +35,7 @@ ADMIN_LIMIT = 64 * 1024
 _READ = 64 * 1024
 _HEADER = struct.Struct("!4sii")
 _FIRST_PAUSE = 0.05
-_LAST_PAUSE = 5.0
+_LAST_PAUSE = 1.5
 _STEADY = 2.0
 
 

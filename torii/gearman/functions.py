@@ -4,7 +4,9 @@
   Parameters of a build are one flat JSON object of strings, signed (`torii.gearman.envelope.check_parameters`). Replies are the
   plug-in's: one WORK_DATA `{name, number, manager, worker, url, node_name, node_labels}` at the start, WORK_COMPLETE with the same
   and `result` at the end. `stop` takes `{"name", "number", "uuid", "TORII_SIGNATURE"}`: Jenkins reads the first two; Torii's
-  worker may go by `uuid` alone, for it is all that a restarted Torii knows (then `name` and `number` are absent).
+  worker may go by `uuid` alone, for it is all that a restarted Torii knows (then `name` and `number` are absent). `set_description`
+  takes the same and `html_description`. Who runs the build, or ran it lately, answers WORK_COMPLETE; who does not know it,
+  WORK_EXCEPTION: that is how Torii finds a build again whose Gearman server was lost. `<manager>` of a Torii worker is `<worker>`.
 - `torii:define:<worker>` takes a sealed `{"name", "xml", "label"}` (label: an expression, or null) and registers that job's build
   functions if the worker has the labels, or a sealed `{"name", "remove": true}`. Its answer, WORK_COMPLETE with the JSON
   `{"functions": [build functions now registered for this job], "labels": [the worker's own]}`, comes after CAN_DO was sent.
@@ -17,6 +19,7 @@ import re
 
 DEFINE = "torii:define:"
 STOP = "stop:"
+DESCRIBE = "set_description:"
 BUILD = "build:"
 MERGE = "torii:merge"
 
@@ -40,6 +43,11 @@ def build_function(job: str, label: str | None) -> str:
 def stop_function(manager: str) -> str:
     """Return the function that stops builds of `manager`, as its WORK_DATA names it."""
     return f"{STOP}{manager}"
+
+
+def describe_function(manager: str) -> str:
+    """Return the function that sets the description of a build of `manager`."""
+    return f"{DESCRIBE}{manager}"
 
 
 def define_function(worker: str) -> str:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from torii.config.fields import From, text, wrong
+from torii.config.fields import ANY_TEXT, From, text, wrong
 from torii.config.wording import shown
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
@@ -123,8 +123,8 @@ def _web_url(value: object) -> str:
     return found.rstrip("/")
 
 
-_TEXT = {"type": "string", "minLength": 1, "maxLength": 1024}
+_TEXT = {"type": ANY_TEXT, "minLength": 1, "maxLength": 1024}
 Address = Annotated[str, From(address, {**_TEXT, "pattern": r"^(?!-)(?![A-Za-z0-9+.-]+::)"})]
 Host = Annotated[str, From(_host, {**_TEXT, "pattern": r"^[0-9A-Za-z\[:][0-9A-Za-z._:\[\]-]*$"})]
 Server = Annotated[str, From(_server, {**_TEXT, "pattern": r"^[0-9A-Za-z\[:][0-9A-Za-z._:\[\]-]*$"})]
-WebUrl = Annotated[str, From(_web_url, {**_TEXT, "pattern": "^https?://"})]
+WebUrl = Annotated[str, From(_web_url, {**_TEXT, "type": "string", "pattern": "^https?://"})]

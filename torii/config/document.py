@@ -319,4 +319,6 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> ConfigProblem:
     message, suggestion = next(((words, hint) for pattern, words, hint in _WORDS if re.search(pattern, said)), (said, ""))
     if mark is not None and "cannot start" in said and text[mark.index : mark.index + 1] == "\t":
         message, suggestion = _TAB
+    if mark is not None and mark.index >= len(text):  # libyaml takes the end of the text for a line of its own
+        return _at_index(text, len(text), file, f"not YAML: {message}", suggestion)
     return ConfigProblem(file, at.line, at.column, "", f"not YAML: {message}", suggestion)

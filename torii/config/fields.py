@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from torii.config.document import Plain
@@ -18,6 +18,10 @@ from torii.model.glob import GlobError, compile_glob
 
 T = TypeVar("T")
 Schema = dict[str, Any]
+
+
+ANY_TEXT = ["string", "number", "boolean"]
+"""What other readers of YAML take for text that stands without quotes."""
 
 
 def wrong(message: str, suggestion: str = "") -> PydanticCustomError:
@@ -57,7 +61,7 @@ def _any_text(value: object) -> str:
     return text(value)
 
 
-Text = Annotated[str, From(_any_text, {"type": ["string", "number", "boolean"]})]
+Text = Annotated[str, From(_any_text, {"type": ANY_TEXT})]
 
 
 def _present(value: object) -> object:
@@ -80,7 +84,7 @@ def matching(pattern: str, what: str, *, schema: str | None = None) -> From:
             raise wrong(f"{shown(found)} is no {what}")
         return found
 
-    return From(convert, {"type": ["string", "number", "boolean"], "pattern": f"^(?:{schema or pattern})$"})
+    return From(convert, {"type": ANY_TEXT, "pattern": f"^(?:{schema or pattern})$"})
 
 
 NAME_PATTERN = r"(?!.*\.\.)(?!.*\.(?:lock)?$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -170,13 +174,24 @@ def duration(least: float, most: float) -> From:
     return From(convert, schema)
 
 
-def _words(period: float) -> str:
-    if period < 1:
-        return f"{round(period * 1000)}ms"
+def _words(seconds: float) -> str:
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if period >= size and period % size == 0:
-            return f"{int(period // size)}{unit}"
-    return f"{period:g}s"
+        if seconds >= size and seconds % size == 0:
+            return f"{int(seconds // size)}{unit}"
+    return f"{seconds:g}s"
+
+
+def period(seconds: float) -> str | float:
+    """Return `seconds` as these files write them: `1h30m`, or the bare number where it is no whole one."""
+    if seconds != int(seconds) or seconds < 1:
+        return seconds
+    rest, text = int(seconds), ""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        text += f"{rest // size}{unit}" if rest // size else ""
+        rest %= size
+    return text
 
 
 MAX_EXPRESSIONS = 24_000
@@ -216,7 +231,7 @@ class _Glob:
         return core_schema.with_info_before_validator_function(convert, handler(source))
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
-        return {"type": ["string", "number", "boolean"], "minLength": 1, "maxLength": 512}
+        return {"type": ANY_TEXT, "minLength": 1, "maxLength": 512}
 
 
 Glob = Annotated[str, _Glob()]
@@ -240,7 +255,7 @@ def _output(value: object) -> str:
 
 
 OutputPattern = Annotated[
-    str, From(_output, {"type": "string", "minLength": 1, "maxLength": 512, "pattern": r"^(?![/~])(?!(.*/)?\.\.(/|$))"})
+    str, From(_output, {"type": ANY_TEXT, "minLength": 1, "maxLength": 512, "pattern": r"^(?![/~])(?!(.*/)?\.\.(/|$))"})
 ]
 
 
@@ -250,5 +265,8 @@ def _as_list(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
-OneOrMany = Annotated[tuple[T, ...], From(_as_list, lambda schema: {"anyOf": [schema["items"], schema]})]
+_LIST = From(_as_list, lambda schema: {"anyOf": [schema["items"], schema]})
+OneOrMany = Annotated[tuple[T, ...], _LIST]
 """A list, or the one thing that would be in it."""
+OneOrMore = Annotated[tuple[T, ...], Field(min_length=1), _LIST]
+"""The same, but not an empty list."""

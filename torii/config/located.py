@@ -119,7 +119,7 @@ class _Generator(GenerateJsonSchema):
 
     def default_schema(self, schema: Any) -> Schema:
         made: Schema = super().default_schema(schema)
-        if made.get("default", 0) in (None, {}, []):
+        if isinstance(made.get("default", 0), dict | list | tuple | None):
             del made["default"]
         return made
 

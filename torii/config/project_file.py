@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from torii.config.fields import (
+    ANY_TEXT,
     PRESENT,
     WHOLE,
     Flag,
@@ -16,6 +17,7 @@ from torii.config.fields import (
     JobName,
     NodeLabel,
     OneOrMany,
+    OneOrMore,
     OutputPattern,
     PipelineLabel,
     QueueLabel,
@@ -39,7 +41,7 @@ def _script(value: object) -> str:
     return script
 
 
-Script = Annotated[str, From(_script, {"type": ["string", "boolean"], "minLength": 1, "maxLength": MAX_RUN})]
+Script = Annotated[str, From(_script, {"type": ANY_TEXT, "minLength": 1, "maxLength": MAX_RUN})]
 
 
 class NeedEntry(Section):
@@ -53,7 +55,7 @@ Need = Annotated[
     NeedEntry,
     From(
         lambda value: {"job": value} if isinstance(value, str) else value,
-        lambda schema: {"anyOf": [{"type": "string"}, schema]},
+        lambda schema: {"anyOf": [{"type": ANY_TEXT}, schema]},
     ),
 ]
 
@@ -94,14 +96,14 @@ class JobEntry(Section):
     timeout: Annotated[float, duration(1, 7 * 86400)] = Field(
         1800, description="How long it may run, such as 30m or 1h30m; a plain number is seconds. Default: 30m."
     )
-    attempts: Annotated[int, WHOLE, Field(ge=1, le=10)] = Field(
+    attempts: Annotated[int, Field(ge=1, le=10), WHOLE] = Field(
         3, description="How often it is started at most when the infrastructure (not the job) fails. Default: 3."
     )
     voting: Flag = Field(default=True, description="Whether its result counts. A job that does not vote is reported and hinders nothing.")
     when: WhenEntry = Field(default=WhenEntry(), description="For which changes it runs. Default: for all.")
     reports: ReportsEntry = Field(default=ReportsEntry(), description="Files it leaves for Torii to read.")
     artifacts: OneOrMany[OutputPattern] = Field(default=(), description="Files to keep, such as dist/*.")
-    matrix: dict[VariableName, Annotated[OneOrMany[Text], Field(min_length=1)]] = Field(
+    matrix: dict[VariableName, OneOrMore[Text]] = Field(
         default={},
         description="Run once for each combination of values. Each axis is a variable of the job, named exactly as the axis; "
         "the jobs are called <job>-<value>-<value>.",

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from torii.config.addresses import Address, Host, Server, WebUrl, expandable
 from torii.config.fields import (
+    ANY_TEXT,
     PRESENT,
     WHOLE,
     Flag,
@@ -16,6 +17,7 @@ from torii.config.fields import (
     Glob,
     NodeLabel,
     OneOrMany,
+    OneOrMore,
     PipelineLabel,
     Text,
     duration,
@@ -86,19 +88,18 @@ def _store(value: object) -> str:
 _PART = r"(?![^/]*\.\.)(?![^/]*\.(?:lock|git)?(?:/|$))[A-Za-z0-9_][A-Za-z0-9._-]*"
 _PROJECT = rf"{_PART}(?:/{_PART})*"
 _REPOSITORY = r"(?!(?:.*/)?\.\.?(?:/|$))[A-Za-z0-9_.~][A-Za-z0-9_.~+-]*(?:/[A-Za-z0-9_.~][A-Za-z0-9_.~+-]*)*"
-_STRING = {"type": "string", "minLength": 1}
 
 SecretReference = Annotated[str, From(_secret, {"type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"})]
 ProjectLabel = Annotated[str, From(_project, {"type": "string", "maxLength": 128, "pattern": f"^{_PROJECT}$"})]
-RepositoryPath = Annotated[str, From(_path, {"type": "string", "maxLength": 512, "pattern": f"^{_REPOSITORY}$"})]
-FilePath = Annotated[str, From(_file, {**_STRING, "maxLength": 1024})]
+RepositoryPath = Annotated[str, From(_path, {"type": ANY_TEXT, "maxLength": 512, "pattern": f"^{_REPOSITORY}$"})]
+FilePath = Annotated[str, From(_file, {"type": ANY_TEXT, "minLength": 1, "maxLength": 1024})]
 Size = Annotated[int, From(_size, {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^[0-9]+ ?[KMG]?i?B?$"}]})]
 StoreUrl = Annotated[str, From(_store, {"type": "string", "pattern": "^sqlite:///."})]
 ConnectionLabel = Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "legal connection name: letters, digits, _ and -")]
 VoteLabel = Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}", "legal label: letters, digits and -")]
 UserName = Annotated[str, matching(r"[^\s:@/\x00-\x1f-][^\s:/\x00-\x1f]{0,127}", "legal user name")]
-Votes = dict[VoteLabel, Annotated[int, WHOLE, Field(ge=-100, le=100)]]
-Port = Annotated[int, WHOLE, Field(ge=0, le=65535)]
+Votes = dict[VoteLabel, Annotated[int, Field(ge=-100, le=100), WHOLE]]
+Port = Annotated[int, Field(ge=0, le=65535), WHOLE]
 
 
 class ConnectionEntry(Section):
@@ -168,11 +169,11 @@ class RejectEntry(Section):
 class WindowEntry(Section):
     """How many changes of a dependent queue are tested at once."""
 
-    initial: Annotated[int, WHOLE, Field(ge=1, le=10_000)] = Field(default=_WINDOW.initial, description="At first.")
-    floor: Annotated[int, WHOLE, Field(ge=1, le=10_000)] = Field(default=_WINDOW.floor, description="At least.")
-    ceiling: Annotated[int, WHOLE, Field(ge=1, le=10_000)] = Field(default=_WINDOW.ceiling, description="At most.")
-    increase: Annotated[int, WHOLE, Field(ge=0, le=1000)] = Field(default=_WINDOW.increase, description="Added for each merge.")
-    decrease: Annotated[int, WHOLE, Field(ge=1, le=1000)] = Field(default=_WINDOW.decrease, description="Divided by for each failure.")
+    initial: Annotated[int, Field(ge=1, le=10_000), WHOLE] = Field(default=_WINDOW.initial, description="At first.")
+    floor: Annotated[int, Field(ge=1, le=10_000), WHOLE] = Field(default=_WINDOW.floor, description="At least.")
+    ceiling: Annotated[int, Field(ge=1, le=10_000), WHOLE] = Field(default=_WINDOW.ceiling, description="At most.")
+    increase: Annotated[int, Field(ge=0, le=1000), WHOLE] = Field(default=_WINDOW.increase, description="Added for each merge.")
+    decrease: Annotated[int, Field(ge=1, le=1000), WHOLE] = Field(default=_WINDOW.decrease, description="Divided by for each failure.")
 
 
 class ReportEntry(Section):
@@ -188,7 +189,7 @@ class PipelineEntry(Section):
     """One pipeline. It replaces the built-in one of its name."""
 
     manager: Manager = Field(description="How its changes stand to each other.")
-    triggers: Annotated[OneOrMany[TriggerItem], Field(min_length=1)] = Field(description="What brings a change in.")
+    triggers: OneOrMore[TriggerItem] = Field(description="What brings a change in.")
     require: RequireEntry = Field(default=RequireEntry(), description="What must hold of a change.")
     reject: RejectEntry = Field(default=RejectEntry(), description="What keeps a change out.")
     precedence: Precedence = Field(default=Precedence.NORMAL, description="Whose builds go first when workers are short.")
@@ -237,7 +238,7 @@ class StoreEntry(Section):
 class WorkerEntry(Section):
     """The worker that runs inside of `torii up`."""
 
-    executors: Annotated[int, WHOLE, Field(ge=0, le=1000)] = Field(default=_WORKER.executors, description="Builds at once; 0 is none.")
+    executors: Annotated[int, Field(ge=0, le=1000), WHOLE] = Field(default=_WORKER.executors, description="Builds at once; 0 is none.")
     labels: OneOrMany[NodeLabel] = Field(default=_WORKER.labels, description="Jobs that ask for one of these labels run here.")
     sandbox: Sandbox = Field(default=Sandbox.AUTO, description="How builds are kept from the machine. auto: bubblewrap where it works.")
     network: Network = Field(default=Network.NONE, description="What a sandboxed build reaches: nothing, or what the machine (host) does.")
@@ -267,5 +268,5 @@ class ServerFile(Section):
     web: WebEntry = Field(default=WebEntry(), description="The pages.")
     store: StoreEntry = Field(default=StoreEntry(), description="What Torii remembers.")
     worker: WorkerEntry = Field(default=WorkerEntry(), description="The embedded worker.")
-    mergers: Annotated[int, WHOLE, Field(ge=0, le=64)] = Field(default=1, description="How many mergers run embedded.")
+    mergers: Annotated[int, Field(ge=0, le=64), WHOLE] = Field(default=1, description="How many mergers run embedded.")
     limits: LimitsEntry = Field(default=LimitsEntry(), description="How long Torii waits.")

@@ -1,0 +1,210 @@
+"""The configuration in force, written as the file that would say all of it, with a mark on what nobody had to say."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+from torii.config.document import Document, Path, read_document
+from torii.config.fields import period
+from torii.config.pipelines import DEFAULT_PIPELINES
+from torii.config.settings import GitConnection, ProjectSettings, Secret, ServerConfig
+from torii.config.wording import path_text
+from torii.model.pipeline import ApprovalRule, Manager, PipelineSpec
+
+_BARE = re.compile(r"[A-Za-z_/.][A-Za-z0-9_/.@-]*|(?:[0-9]+[dhms])+")
+_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", ".inf", ".nan", ".", "_"})
+_SAID_ELSEWHERE = {"url": "path"}
+"""Keys that are worked out from another one of the same mapping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unset:
+    """A key that has no value; `meaning` says what holds instead."""
+
+    meaning: str
+
+
+def as_document(config: ServerConfig) -> dict[str, Any]:
+    """Return `config` as `server.yml` would have it, every key said. Secrets are their references."""
+    builtin = tuple(pipeline.name for pipeline in DEFAULT_PIPELINES)
+    servers = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in config.gearman.servers]
+    embedded = {"host": config.gearman.host, "port": config.gearman.port}
+    worker = config.worker
+    return {
+        "state": str(config.state),
+        "connections": {connection.name: _connection(connection) for connection in config.connections},
+        "projects": {project.name: _project(project) for project in config.projects},
+        "default-pipelines": tuple(pipeline.name for pipeline in config.pipelines)[: len(builtin)] == builtin,
+        "pipelines": {pipeline.name: _pipeline(pipeline) for pipeline in config.pipelines},
+        "gearman": {
+            **({key: Unset("servers are named") for key in embedded} if servers else embedded),
+            "servers": servers or Unset("the server is embedded"),
+            "key": _reference(config.gearman.key, "made and kept in the state folder"),
+        },
+        "web": {"host": config.web.host, "port": config.web.port, "url": config.web.url or Unset("made of host and port")},
+        "store": {
+            "url": config.store.url or Unset("SQLite in the state folder"),
+            "blobs": _file(config.store.blobs, "in the state folder"),
+        },
+        "worker": {
+            "executors": worker.executors,
+            "labels": list(worker.labels),
+            "sandbox": worker.sandbox.value,
+            "network": worker.network.value,
+            "log-limit": worker.log_limit,
+            "workspaces": _file(worker.workspaces, "in the state folder"),
+        },
+        "mergers": config.mergers,
+        "limits": {"unregistered": period(config.unregistered_limit)},
+    }
+
+
+def _connection(connection: GitConnection) -> dict[str, Any]:
+    return {
+        "type": "git",
+        "url": connection.url or Unset("each project gives its own"),
+        "poll": period(connection.poll),
+        "timeout": period(connection.timeout),
+        "staging": connection.staging or Unset("the same server"),
+        "user": connection.user or Unset("none"),
+        "password": _reference(connection.password, "none"),
+        "key": _file(connection.key, "as ssh is set up"),
+        "known-hosts": _file(connection.known_hosts, "as ssh is set up"),
+    }
+
+
+def _project(project: ProjectSettings) -> dict[str, Any]:
+    return {
+        "connection": project.connection,
+        "url": project.url,
+        "staging": project.staging_url,
+        "merge": project.spec.merge_mode.value,
+        "pipelines": list(project.spec.pipelines) or Unset("all"),
+    }
+
+
+def _pipeline(pipeline: PipelineSpec) -> dict[str, Any]:
+    window = pipeline.window
+    return {
+        "manager": pipeline.manager.value,
+        "triggers": [
+            {"cause": trigger.cause.value, "branches": list(trigger.branches)} if trigger.branches else trigger.cause.value
+            for trigger in pipeline.triggers
+        ],
+        "require": {"approved": pipeline.require.approved, "votes": _votes(pipeline.require.approvals)},
+        "reject": {"votes": _votes(pipeline.require.reject)},
+        "precedence": pipeline.precedence.value,
+        "window": {
+            "initial": window.initial,
+            "floor": window.floor,
+            "ceiling": window.ceiling,
+            "increase": window.increase,
+            "decrease": window.decrease,
+        }
+        if pipeline.manager is Manager.DEPENDENT
+        else Unset("for dependent pipelines only"),
+        "report": {
+            "start": pipeline.report.start,
+            "dequeued": pipeline.report.dequeued,
+            "success": dict(pipeline.report.success),
+            "failure": dict(pipeline.report.failure),
+        },
+        "merges": pipeline.merges,
+        "trusted": pipeline.trusted,
+        "strategy": pipeline.strategy,
+        "description": pipeline.description,
+    }
+
+
+def _votes(rules: tuple[ApprovalRule, ...]) -> dict[str, int]:
+    return {rule.label: rule.value for rule in rules}
+
+
+def _reference(secret: Secret | None, meaning: str) -> str | Unset:
+    return secret.reference if secret else Unset(meaning)
+
+
+def _file(path: FilePath | None, meaning: str) -> str | Unset:
+    return str(path) if path else Unset(meaning)
+
+
+class Effective:
+    """A configuration and the file it was read from (`data`, empty for none)."""
+
+    def __init__(self, config: ServerConfig, data: bytes = b"", overridden: tuple[Path, ...] = ()) -> None:
+        self._document = as_document(config)
+        found = read_document(data, "server.yml", may_be_empty=True)
+        self._given = found if isinstance(found, Document) else None
+        self._overridden = overridden
+
+    def is_default(self, path: Path) -> bool:
+        """Return whether nobody said what stands at `path`."""
+        if path in self._overridden or self._given is None:
+            return False
+        other = _SAID_ELSEWHERE.get(str(path[-1]))
+        paths = [path] if other is None else [path, (*path[:-1], other)]
+        return all(self._given.find(one)[0] != one for one in paths)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the configuration and the paths of all that is default."""
+        defaults = [path_text(path) for path, value in _leaves(self._document) if self.is_default(path) and not isinstance(value, Unset)]
+        return {"configuration": _without_unset(self._document), "defaults": defaults}
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of a `server.yml` that says all of it."""
+        yield from self._mapping(self._document, (), "")
+
+    def _mapping(self, mapping: dict[str, Any], path: Path, indent: str) -> Iterator[str]:
+        for key, value in mapping.items():
+            here = (*path, key)
+            match value:
+                case Unset(meaning=meaning):
+                    yield f"{indent}# {key}: not set ({meaning})"
+                case dict() if value:
+                    unset = all(isinstance(below, Unset) for below in value.values())
+                    empty = f" {{}}{self._mark(here)}" if unset else ""
+                    yield f"{indent}{_scalar(key)}:{empty}"
+                    yield from self._mapping(value, here, f"{indent}  ")
+                case _:
+                    yield f"{indent}{_scalar(key)}: {_flow(value)}{self._mark(here)}"
+
+    def _mark(self, path: Path) -> str:
+        return "  # default" if self.is_default(path) else ""
+
+
+def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    if isinstance(value, dict) and value:
+        for key, below in value.items():
+            yield from _leaves(below, (*path, key))
+    else:
+        yield path, value
+
+
+def _without_unset(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_unset(below) for key, below in value.items() if not isinstance(below, Unset)}
+    return value
+
+
+def _flow(value: Any) -> str:
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{_scalar(key)}: {_flow(below)}" for key, below in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(_flow, value)) + "]"
+        case _:
+            return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, str) and _BARE.fullmatch(value) and value.lower() not in _WORDS:
+        return value
+    quoted = json.dumps(value, ensure_ascii=False)
+    return "".join(
+        char if char.isprintable() else f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}" for char in quoted
+    )

@@ -247,6 +247,13 @@ def _output(value: object) -> str:
         raise wrong(f"{shown(found)} must be relative to the workspace", "drop what stands before the first name")
     if ".." in found.split("/"):
         raise wrong(f"{shown(found)} must not leave the workspace by ..")
+    parts = found.removesuffix("/").split("/")
+    if not all(parts) or "." in parts:
+        raise wrong(f"{shown(found)} has an empty part or a .", "write it without ./ and with single slashes")
+    if any("**" in part and part != "**" for part in parts):
+        raise wrong(
+            f"{shown(found)}: ** must stand alone between slashes", "to Jenkins it means nothing more than * elsewhere; write **/*.xml"
+        )
     if bad := _NOT_IN_OUTPUT.search(found):
         raise wrong(
             f"{shown(found)}: {shown(bad[0])} cannot stand here", "Jenkins' patterns know *, ** and ?; name several files in a list"

@@ -8,6 +8,7 @@ import pytest
 
 from torii.config.cache import ConfigCache
 from torii.config.project import parse_torii_yml
+from torii.model.glob import compile_glob
 from torii.model.ids import PipelineName
 from torii.model.job import ConfigProblem, JobReports, Need, ProjectConfig
 
@@ -184,6 +185,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
         ("jobs: {a: {run: x, artifacts: [../../etc/passwd]}}\n", "must not leave the workspace by .."),
         ("jobs: {a: {run: x, artifacts: /etc/passwd}}\n", "must be relative to the workspace"),
         ("jobs: {a: {run: x, reports: {junit: 'a,b'}}}\n", 'jobs.a.reports.junit: "a,b": "," cannot stand here'),
+        ("jobs: {a: {run: x, artifacts: ./dist}}\n", '"./dist" has an empty part or a .; write it without ./'),
+        ("jobs: {a: {run: x, artifacts: dist/**.whl}}\n", "** must stand alone between slashes"),
         ("jobs: {'../a': {run: x}}\n", '1:8 jobs."../a": "../a" is no legal job name'),
         ("jobs: {'-rf': {run: x}}\n", '"-rf" is no legal job name'),
         ("jobs: {'a\\nb': {run: x}}\n", "is no legal job name"),
@@ -305,3 +308,11 @@ def test_the_cache_gives_the_same_answer_and_forgets_what_is_oldest() -> None:
     assert len(cache) == 2
     assert isinstance(cache.parse(b"nonsense: 1", "elsewhere.yml"), tuple)
     assert str(cache.parse(b"nonsense: 1", "other.yml")[0]).startswith("other.yml:1:1")  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["report.xml", "dist/", "**/TEST-*.xml", "build/**/*.txt", "?" * 512, "*a" * 256, "**/" * 170, "a b/ü.txt"]
+)
+def test_what_may_be_a_report_or_an_artifact_is_a_glob(pattern: str) -> None:
+    (job,) = read(f"jobs: {{a: {{run: x, artifacts: '{pattern}'}}}}").jobs
+    compile_glob(job.artifacts[0])

@@ -16,6 +16,7 @@ import structlog
 
 from torii.config.settings import Network
 from torii.errors import OperatorError
+from torii.git import GitError
 from torii.model.build import Result
 from torii.model.ids import BuildId
 from torii.results.layout import console as console_key
@@ -172,9 +173,12 @@ class _Build:
         commit = ""
         if job.checkout is not None:
             url = expand(job.checkout.url, self._assignment.parameters)
-            place = Place(place.root, self._site.mirrors.of(url).path.absolute() / "objects")
-            seen = self._confinement.view(place).objects
-            commit, _ = self._site.mirrors.checkout(job.checkout, self._assignment.parameters, place.workspace, seen)
+            try:
+                place = Place(place.root, self._site.mirrors.objects(url))
+            except GitError as error:
+                raise CheckoutError(str(error)) from error
+            seen = self._confinement.view(place).objects or ""
+            commit = self._site.mirrors.checkout(job.checkout, self._assignment.parameters, place.workspace, seen)
             self._console.note(f"checked out {commit}")
         if self._stop.asked:
             return self._stopped()

@@ -12,7 +12,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -23,7 +23,6 @@ from torii.gearman import GearmanUnavailableError, Worker, check_parameters, ope
 from torii.gearman import Job as Request
 from torii.gearman.admin import Address, functions
 from torii.gearman.functions import define_function, stop_function
-from torii.git import Remote
 from torii.model.build import Result
 from torii.model.ids import BuildId
 from torii.results.layout import folder, is_build_id
@@ -36,7 +35,7 @@ from torii.worker.payload import PayloadError, read_payload
 from torii.worker.ports import Blobs
 from torii.worker.quarters import Quarters
 from torii.worker.running import Builds, Running
-from torii.worker.workspace import Mirrors, Remotes
+from torii.worker.workspace import Mirrors, Repository
 
 log = structlog.get_logger()
 
@@ -51,8 +50,9 @@ _JENKINS = {Result.TIMED_OUT: Result.ABORTED}
 class BuildWorker:
     """Runs builds on `servers` (Gearman) from `start` until `stop`.
 
-    `key` is this Torii's Gearman key, `state` the folder for mirrors (and workspaces, where `settings` name no other), `hidden` whatever
-    else no build may see. `id` names this run of the worker, and no other: it is `manager` in what is told of its builds.
+    `key` is this Torii's Gearman key, `state` the folder for mirrors (and workspaces, where `settings` name no other), `repositories`
+    those known by address, `hidden` whatever else no build may see. `id` names this run of the worker, and no other: it is `manager`
+    in what is told of its builds.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class BuildWorker:
         blobs: Blobs,
         state: Path,
         *,
-        remotes: Remotes = Remote,
+        repositories: Mapping[str, Repository] | None = None,
         hidden: Sequence[Path] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.id = f"{re.sub(r'[^A-Za-z0-9.-]+', '-', socket.gethostname()) or 'worker'}-{os.getpid()}-{secrets.token_hex(3)}"
         self._settings, self._servers, self._key, self._blobs = settings, tuple(servers), key, blobs
         self._state, self._hidden, self._clock = state, (state, *hidden), clock
-        self._mirrors = Mirrors(state / "worker" / "mirrors", remotes)
+        self._mirrors = Mirrors(state / "worker" / "mirrors", repositories)
         self._builds = Builds()
         self._executors = tuple(Worker(self._servers, f"{self.id}_exec-{number}") for number in range(settings.executors))
         self._control = Worker(self._servers, f"{self.id}_manager")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from torii.errors import OperatorError
@@ -19,8 +20,13 @@ CHECKOUT_LIMIT = 600.0
 
 _NAMED = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
-Remotes = Callable[[str], Remote]
-"""Gives the remote at an address, with whatever credentials the operator gave for it."""
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository that builds check out: the mirror of it on this machine, and where it is fetched from."""
+
+    mirror: Mirror
+    remote: Remote
 
 
 class CheckoutError(OperatorError):
@@ -28,54 +34,60 @@ class CheckoutError(OperatorError):
 
 
 class Mirrors:
-    """The mirrors below `folder`, one a repository, from which workspaces borrow objects. Threads and workers may share it."""
+    """The repositories by address. Those that are not `known` get a mirror below `folder`. Threads and workers may share it all."""
 
-    def __init__(self, folder: Path, remotes: Remotes = Remote) -> None:
+    def __init__(self, folder: Path, known: Mapping[str, Repository] | None = None) -> None:
         self._folder = folder
-        self._remotes = remotes
-        self._mirrors: dict[str, Mirror] = {}
+        self._repositories = dict(known or {})
 
-    def of(self, url: str) -> Mirror:
-        """Return the mirror of the repository at `url`; nothing is fetched."""
-        name = hashlib.sha256(url.encode()).hexdigest()[:24]
-        return self._mirrors.setdefault(url, Mirror(self._folder / f"{name}.git"))
+    def of(self, url: str) -> Repository:
+        """Return the repository at `url`; nothing is fetched. Raises UnsafeNameError for what is no address."""
+        found = self._repositories.get(url)
+        if found is None:
+            name = hashlib.sha256(url.encode()).hexdigest()[:24]
+            found = self._repositories.setdefault(url, Repository(Mirror(self._folder / f"{name}.git"), Remote(check_url(url))))
+        return found
+
+    def objects(self, url: str) -> Path:
+        """Return the folder of the objects that workspaces of `url` borrow."""
+        return self.of(url).mirror.path.absolute() / "objects"
 
     def maintain(self) -> None:
         """Pack what has gathered in the mirrors, and drop what no build has needed for a week."""
-        for path in sorted(self._folder.glob("*.git")):
-            Mirror(path).maintain()
+        for repository in list(self._repositories.values()):
+            repository.mirror.maintain()
 
-    def checkout(self, checkout: Checkout, parameters: Mapping[str, str], workspace: Path, objects: str | None) -> tuple[str, Path]:
-        """Make `workspace` a repository with the wanted commit checked out; return the commit and the folder of the objects it borrows.
+    def checkout(self, checkout: Checkout, parameters: Mapping[str, str], workspace: Path, objects: str) -> str:
+        """Make `workspace` a repository with the wanted commit checked out, and return that commit.
 
-        `objects` is the path of that folder as the build will see it, None for as it is. Raises `CheckoutError`.
+        `objects` is the path under which the build will see `self.objects(...)`. Raises `CheckoutError`.
         """
         url, ref, text = (expand(part, parameters) for part in (checkout.url, checkout.ref, checkout.commit))
         try:
             commit = check_sha(text)
             check_ref(ref)
-            mirror = self.of(check_url(url))
-            mirror.ensure()
-            store = mirror.path.absolute() / "objects"
-            _make_repository(workspace, url, commit, store)
+            repository = self.of(url)
+            repository.mirror.ensure()
+            _make_repository(workspace, url, commit, self.objects(url))
             problem = _write_files(workspace, commit)
             if problem:
-                self._fetch(mirror, url, ref, commit)
+                _fetch(repository, ref, commit)
                 problem = _write_files(workspace, commit)
             if problem:
                 raise CheckoutError(f"{commit} cannot be checked out: {problem}")
-            if objects:
-                _borrow(workspace, objects)
+            _borrow(workspace, objects)
         except (GitError, OSError) as error:
             raise CheckoutError(f"{text[:80]} of {redact(url)} cannot be checked out: {error}") from error
-        return commit, store
+        return commit
 
-    def _fetch(self, mirror: Mirror, url: str, ref: str, commit: Sha) -> None:
-        there = self._remotes(url).fetch(mirror, [ref])[ref]
-        if there != commit and mirror.resolve(commit) is None:
-            raise CheckoutError(f"{ref} of {redact(url)} is at {there}, not at {commit}: the state to be tested is gone")
-        # Remembered, or the next fetch would transfer the history again: staging refs are in no mirror's refs.
-        mirror.run("update-ref", f"refs/torii/built/{hashlib.sha256(ref.rpartition('/')[2].encode()).hexdigest()[:16]}", commit)
+
+def _fetch(repository: Repository, ref: str, commit: Sha) -> None:
+    there = repository.remote.fetch(repository.mirror, [ref])[ref]
+    if there != commit and repository.mirror.resolve(commit) is None:
+        raise CheckoutError(f"{ref} of {repository.remote.shown} is at {there}, not at {commit}: the state to be tested is gone")
+    # Remembered, or the next fetch would transfer the history again: staging refs are in no mirror's refs.
+    slot = hashlib.sha256(ref.rpartition("/")[2].encode()).hexdigest()[:16]
+    repository.mirror.run("update-ref", f"refs/torii/built/{slot}", commit)
 
 
 def expand(text: str, parameters: Mapping[str, str]) -> str:

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tests.support.waiting import wait_until
-from torii.model.build import Result, TestSummary
-from torii.model.job import JobDefinition, JobReports
+from torii.model.build import Result
+from torii.model.job import JobDefinition
 
 pytestmark = pytest.mark.needs("bwrap")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from html import escape
 
 _SEQUENCE = re.compile(
@@ -37,6 +38,7 @@ class Style:
     inverse: bool = False
     strike: bool = False
 
+    @lru_cache(maxsize=4096)  # noqa: B019  a log has few styles, and values of no weight
     def classes(self) -> str:
         """Return the CSS classes of text in this style, empty for plain text."""
         ink: object = self.ink
@@ -129,6 +131,7 @@ def _opening(link: str) -> str:
     return f'<a href="{target}" title="{target}" target="_blank" rel="noopener noreferrer nofollow">'
 
 
+@lru_cache(maxsize=4096)
 def _select(style: Style, parameters: str) -> Style:
     """Return `style` after "Select Graphic Rendition" with `parameters` (ECMA-48 8.3.117; 38 and 48 as xterm has them)."""
     if parameters.startswith(("<", "=", ">", "?")):

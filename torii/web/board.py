@@ -77,7 +77,8 @@ class Story:
 def read_board(pages: Pages, specs: Iterable[PipelineSpec] = ()) -> Board:
     """Return the board as the store has it now: configured pipelines first, in their order, then any other that has items."""
     by_pipeline: dict[str, list[ItemView]] = {spec.name: [] for spec in specs}
-    for item in pages.items(active_only=True, limit=None):
+    active = pages.items(active_only=True, limit=None)
+    for item in active:
         by_pipeline.setdefault(item.pipeline, []).append(item)
     shown = [item.id for items in by_pipeline.values() for _, queue in _queues(items) for item in queue[:QUEUE_SHOWN]]
     builds = _current_builds(pages, shown)
@@ -87,7 +88,9 @@ def read_board(pages: Pages, specs: Iterable[PipelineSpec] = ()) -> Board:
         queues = tuple(_queue(queue, cards, builds) for queue, cards in _queues(items))
         description, manager = about.get(name, ("", ""))
         pipelines.append(Pipeline(name, description, manager, queues))
-    left = [item for item in pages.items(limit=RECENT_SHOWN * 4) if item.left_at is not None]
+    # The store orders by when items came in; those that are still here stand among them.
+    newest = pages.items(limit=min(len(active) + RECENT_SHOWN * 4, 1000))
+    left = [item for item in newest if item.left_at is not None]
     left.sort(key=lambda item: item.left_at or 0.0, reverse=True)
     return Board(tuple(pipelines), tuple(left[:RECENT_SHOWN]))
 

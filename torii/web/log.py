@@ -17,6 +17,8 @@ from torii.web.ansi import PLAIN, Style, open_sequence, style_after, to_html, un
 
 PIECE = 128 * 1024
 """Bytes of a log that are sent at once."""
+ROWS = 4000
+"""Lines of a log that are sent at once: a browser suffers from rows more than from bytes."""
 LINE_LIMIT = 16 * 1024
 """Bytes of one line that are shown in a row; what is more goes on in further rows."""
 _LOOK_BACK = 64 * 1024
@@ -92,15 +94,17 @@ class LogReader:
         end = min(cursor.offset, size)
         start = max(0, end - PIECE)
         data = self._read(key, start, end - start)
-        if start and (cut := data.find(b"\n") + 1) and cut < len(data):
-            start, data = start + cut, data[cut:]
+        cut = _last_lines(data, begins=start == 0)
+        start, data = start + cut, data[cut:]
         line = max(1, cursor.line - data.count(b"\n"))
         return _piece(data, self._at(key, start, line), size, whole=True)
 
     def tail(self, key: str) -> Piece:
         """Return the last piece."""
         size = self._blobs.size(key) or 0
-        return self.after(key, self._at_line_start(key, max(0, size - PIECE + LINE_LIMIT)))
+        start = max(0, size - PIECE + LINE_LIMIT)
+        start += _last_lines(self._read(key, start, size - start), begins=start == 0)
+        return self.after(key, self._at(key, start, 1 + self._lines_before(key, start)) if start else START)
 
     def at_line(self, key: str, line: int, context: int = 200) -> Piece:
         """Return a piece that has line `line`, with some before it; the last piece where the log has no such line."""
@@ -120,13 +124,6 @@ class LogReader:
         before = self._read(key, offset - back, back)
         inside = bool(before) and not before.endswith(b"\n")
         return Cursor(offset, line, inside, style_after(before.decode("utf-8", "replace")))
-
-    def _at_line_start(self, key: str, offset: int) -> Cursor:
-        if offset == 0:
-            return START
-        cut = self._read(key, offset - 1, PIECE // 2).find(b"\n")
-        offset += max(cut, 0)
-        return self._at(key, offset, 1 + self._lines_before(key, offset))
 
     def _lines_before(self, key: str, offset: int) -> int:
         blocks = self._counted(key, offset // _BLOCK)
@@ -168,6 +165,16 @@ class LogReader:
         return counts[:blocks]
 
 
+def _last_lines(data: bytes, *, begins: bool) -> int:
+    """Return where in `data` the last lines begin that fit into one piece; `begins` says that it begins with a line."""
+    cut = 0 if begins else data.find(b"\n") + 1
+    if cut >= len(data):
+        cut = 0
+    if data.count(b"\n", cut) > ROWS:
+        cut = len(data) - sum(len(line) + 1 for line in data.rsplit(b"\n", ROWS + 1)[1:]) + 1
+    return cut
+
+
 def _after_newlines(data: bytes, count: int, base: int) -> int:
     position = 0
     for _ in range(count):
@@ -185,8 +192,11 @@ def _piece(data: bytes, start: Cursor, size: int, *, whole: bool = False) -> Pie
         last = len(data) - open_sequence(data)
         pending = b""
     body = data if complete else data[:last]
-    cursor, rows = start, []
+    rows: list[Row] = []
+    cursor = start
     for line in _lines(body):
+        if len(rows) >= ROWS and not whole:
+            return Piece(tuple(rows), start, cursor, size, True)
         made, cursor = _rows(line, cursor)
         rows.extend(made)
     rest: Row | None = None

@@ -1,0 +1,318 @@
+"""The pages as an ASGI application, over a real store and real blobs, asked without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.pages import COLOURFUL, HOSTILE, PIPELINES, Afternoon, build_id, fill
+from torii.model.build import Result
+from torii.store.errors import StoreError
+from torii.web.app import make_app
+from torii.web.guard import Guard, own_names
+
+RUNNING = build_id("k3f9-1.1/unit/1")
+FAILED = build_id("k3f9-2.1/unit/1")
+UNKNOWN = build_id("nobody")
+STRANGE = build_id(f"k3f9-6.1/{HOSTILE}/1")
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+def ask(app, target: str, method: str = "GET", **headers: str) -> Answer:
+    """Ask an ASGI application as a server would. Header names have `_` for `-`."""
+    path, _, query = target.partition("?")
+    sent = {"host": "127.0.0.1:8090", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": quote(path).encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 8090),
+    }
+    answer = Answer(0, {}, b"")
+
+    async def run():
+        over = asyncio.Event()
+        requests = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive():
+            if requests:
+                return requests.pop()
+            await over.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            if message["type"] == "http.response.start":
+                answer.status = message["status"]
+                answer.headers = {name.decode().lower(): value.decode() for name, value in message["headers"]}
+            else:
+                answer.body += message.get("body", b"")
+
+        await app(scope, receive, send)
+        over.set()
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    return answer
+
+
+@pytest.fixture(scope="module")
+def afternoon(tmp_path_factory):
+    afternoon = Afternoon(tmp_path_factory.mktemp("state"))
+    fill(afternoon)
+    yield afternoon
+    afternoon.close()
+
+
+@pytest.fixture(scope="module")
+def app(afternoon):
+    return Guard(make_app(afternoon.store, afternoon.blobs, PIPELINES), own_names("127.0.0.1", "http://torii.example.com"))
+
+
+def test_the_status_page_shows_pipelines_items_and_reasons(app):
+    page = ask(app, "/")
+    assert page.status == 200
+    text = page.text
+    assert [text.index(f">{name}</h2>") for name in ("check", "gate", "post")] == sorted(
+        text.index(f">{name}</h2>") for name in ("check", "gate", "post")
+    )
+    assert text.index("Refuse empty passwords") < text.index("Cache sessions in memory") < text.index("Shorten the footer")
+    assert "unit failed on top of app:main/fix-login" in text
+    assert "Merged" not in text.split('id="recent"')[0]
+    assert "Mend a typo in the README" in text.split('id="recent"')[1]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/?live", "/changes/app:main/hostile", "/items/k3f9-6", f"/builds/{build_id(f'k3f9-6.1/{HOSTILE}/1')}", "/changes/<script>x"],
+)
+def test_what_came_from_a_change_is_escaped(app, path):
+    text = ask(app, path).text
+    assert "<script>" not in re.sub(r'<script src="/static/[^"]*" type="module"></script>', "", text)
+    assert "<img src=x" not in text
+    assert "\u202e" not in text
+    assert "\x1b" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_every_answer_forbids_what_a_page_does_not_need(app):
+    for path in ("/", f"/builds/{FAILED}/log", "/nope", "/api/status", f"/builds/{FAILED}/artifacts/report.xml"):
+        headers = ask(app, path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert "set-cookie" not in headers
+
+
+def test_pages_ask_nothing_of_others_and_hold_nothing_inline(app):
+    for path in ("/", f"/builds/{FAILED}", "/items/k3f9-3"):
+        text = ask(app, path).text
+        assert not re.search(r"""(src|action)\s*=\s*["']?(https?:)?//""", text)
+        assert not re.search(r"<link[^>]+https?://", text)
+        assert " style=" not in text
+        assert not re.search(r"\son\w+=", re.sub(r"&[^;]*;|>[^<]*<|title=\"[^\"]*\"", "", text))
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+def test_nothing_can_be_changed(app, method):
+    assert ask(app, "/", method).status == 405
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8090", 200),
+        ("localhost", 200),
+        ("[::1]:8090", 200),
+        ("192.0.2.7", 200),
+        ("torii.example.com", 200),
+        ("TORII.example.com.:80", 200),
+        ("evil.example.com", 421),
+        ("127.0.0.1.evil.example.com", 421),
+        ("", 421),
+        ("[", 421),
+    ],
+)
+def test_only_names_that_are_ours_are_answered(app, host, status):
+    assert ask(app, "/health", host=host).status == status
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/builds/{UNKNOWN}",
+        "/builds/xyz",
+        f"/builds/{UNKNOWN}/log",
+        "/items/none",
+        "/changes/none",
+        "/nope",
+        "/static/../app.py",
+        "/static/x",
+    ],
+)
+def test_what_is_unknown_is_a_page_that_says_so(app, path):
+    page = ask(app, path)
+    assert page.status == 404
+    assert "<h1>404</h1>" in page.text
+    assert ask(app, path, "HEAD").status == 404
+
+
+def test_programs_get_their_errors_as_json(app):
+    assert ask(app, f"/api/builds/{UNKNOWN}").json == {"error": "There is no build of that id."}
+
+
+def test_a_live_part_is_sent_only_when_it_changed(afternoon, app):
+    first = ask(app, "/items/k3f9-1?live")
+    assert first.text.lstrip().startswith("<div data-settled")
+    assert ask(app, "/items/k3f9-1?live", if_none_match=first.headers["etag"]).status == 304
+    build = afternoon.builds[RUNNING]
+    afternoon.put(type(build)(**{field: getattr(build, field) for field in build.__slots__} | {"reason": "It goes slowly."}))
+    assert "It goes slowly." in ask(app, "/items/k3f9-1?live", if_none_match=first.headers["etag"]).text
+
+
+def test_an_item_tells_what_it_was_built_on_and_why_it_was_built_again(app):
+    text = ask(app, "/items/k3f9-3").text
+    assert text.index("Built on") < text.index("app:main/fix-login") < text.index("this change")
+    assert text.index("k3f9-3.2") < text.index("Earlier builds") < text.index("k3f9-3.1")
+    assert "app:main/new-cache ahead of it failed (unit): it is tested again without it" in text
+
+
+def test_a_change_explains_itself(app):
+    text = ask(app, "/changes/web:main/dark-mode").text
+    assert text.index("since it was approved by dev@example.com") < text.index("it is tested again without it")
+
+
+def test_a_build_shows_its_facts_tests_artifacts_and_log(app):
+    text = ask(app, f"/builds/{FAILED}").text
+    for shown in (
+        "128 run",
+        "7 failed",
+        "TestLimit.test_evicts_the_oldest",
+        "and 4 more",
+        "worker-1",
+        "33.8 KiB",
+        'id="L12"',
+        '<span class="f1 bold">',
+    ):
+        assert shown in text
+    assert "Receiving objects:  50%" not in text
+
+
+def test_a_build_that_left_no_log_says_so(afternoon, app):
+    item = afternoon.items["k3f9-1"]
+    skipped = afternoon.build(item, "never", "done", result=Result.SKIPPED)
+    text = ask(app, f"/builds/{skipped.id}").text
+    assert "It left no log." in text
+    assert ask(app, f"/builds/{skipped.id}/log").status == 404
+    assert ask(app, f"/builds/{skipped.id}/log/rows").json["html"].strip() == ""
+
+
+def test_rows_of_a_log_go_on_from_a_cursor(app):
+    whole = ask(app, f"/builds/{FAILED}/log/rows?after=0_1_0_..").json
+    assert whole["done"] is True
+    assert whole["more"] is False
+    assert whole["first"] is True
+    assert ask(app, f"/builds/{FAILED}/log/rows?after={whole['end']}").json["html"].strip() == ""
+    assert ask(app, f"/builds/{RUNNING}/log/rows").json["done"] is False
+    assert ask(app, f"/builds/{FAILED}/log/rows?after=nonsense").status == 400
+
+
+def test_the_raw_log_is_text_as_it_was_written(app):
+    answer = ask(app, f"/builds/{RUNNING}/log")
+    assert answer.text == COLOURFUL
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert "sandbox" in answer.headers["content-security-policy"]
+    head = ask(app, f"/builds/{RUNNING}/log", "HEAD")
+    assert (head.body, head.headers["content-length"]) == (b"", str(len(COLOURFUL.encode())))
+
+
+@pytest.mark.parametrize(("wanted", "part"), [("bytes=0-9", slice(0, 10)), ("bytes=10-", slice(10, None)), ("bytes=-7", slice(-7, None))])
+def test_parts_of_the_raw_log_can_be_asked_for(app, wanted, part):
+    answer = ask(app, f"/builds/{RUNNING}/log", range=wanted)
+    assert (answer.status, answer.body) == (206, COLOURFUL.encode()[part])
+    assert answer.headers["content-range"].endswith(f"/{len(COLOURFUL.encode())}")
+    assert answer.headers["content-length"] == str(len(answer.body))
+
+
+def test_a_range_outside_of_the_log_is_refused_with_its_size(app):
+    answer = ask(app, f"/builds/{RUNNING}/log", range="bytes=99999999-")
+    assert (answer.status, answer.headers["content-range"]) == (416, f"bytes */{len(COLOURFUL.encode())}")
+
+
+def test_a_range_of_a_log_that_grew_meanwhile_gets_all_of_it(app):
+    etag = ask(app, f"/builds/{RUNNING}/log").headers["etag"]
+    assert ask(app, f"/builds/{RUNNING}/log", range="bytes=0-3", if_range=etag).status == 206
+    assert ask(app, f"/builds/{RUNNING}/log", range="bytes=0-3", if_range='"other"').status == 200
+    assert ask(app, f"/builds/{RUNNING}/log", if_none_match=etag).status == 304
+
+
+def test_artifacts_are_saved_never_shown(app):
+    answer = ask(app, f"/builds/{FAILED}/artifacts/dist/app-1.0.tar.gz")
+    assert answer.body == b"x" * 34567
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''app-1.0.tar.gz"
+    assert answer.headers["content-security-policy"].startswith("sandbox")
+
+
+@pytest.mark.parametrize("path", ["../console.log", "../../x", "/etc/passwd", "a//b", "none", "\x00", ""])
+def test_no_path_of_an_artifact_leads_elsewhere(app, path):
+    assert ask(app, f"/builds/{FAILED}/artifacts/{path}").status == 404
+
+
+def test_scripts_get_the_same_as_json(app):
+    status = ask(app, "/api/status").json
+    gate = next(pipeline for pipeline in status["pipelines"] if pipeline["name"] == "gate")
+    items = gate["queues"][0]["items"]
+    assert [item["place"] for item in items] == [1, 2, 3, 4]
+    assert items[1]["builds"][0]["result"] in ("SUCCESS", "FAILURE")
+    item = ask(app, "/api/items/k3f9-3").json
+    assert [each["current"] for each in item["build_sets"]] == [True, False]
+    assert ask(app, "/api/changes/web:main/dark-mode").json["decisions"][0]["pipeline"] == "gate"
+    assert ask(app, f"/api/builds/{FAILED}").json["record"]["tests"]["failed"] == 7
+
+
+def test_a_store_that_fails_is_told_on_the_page_and_by_health():
+    class Broken:
+        def __getattr__(self, name):
+            def fail(*_, **__):
+                raise StoreError("the disk is gone")
+
+            return fail
+
+    app = Guard(make_app(Broken(), Broken()), ())
+    for path in ("/", "/health", "/api/status", "/items/x"):
+        answer = ask(app, path)
+        assert answer.status == 503
+        assert "cannot read its store" in answer.text
+
+
+def test_assets_keep_for_ever_at_the_address_that_names_their_content(app):
+    address = re.search(r"/static/torii\.css\?[0-9a-f]+", ask(app, "/").text)[0]
+    assert "immutable" in ask(app, address).headers["cache-control"]
+    assert ask(app, "/static/torii.css").headers["cache-control"] == "no-cache"
+    assert ask(app, "/static/ansi.css").headers["content-type"].startswith("text/css")

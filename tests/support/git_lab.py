@@ -15,8 +15,8 @@ from torii.model.command import Report, Submit, Verdict
 from torii.model.event import BranchMoved, ChangeUpdated, Event, ReportDone, SubmitDone
 from torii.model.ids import BuildSetId, ChangeId, ItemId, PipelineName, ProjectName, Sha
 from torii.model.pipeline import Cause, MergeMode, ProjectSpec
-from torii.runtime.ports import Cursor, Source
-from torii.sources import open_source
+from torii.runtime.ports import Cursor
+from torii.sources.git import GitSource
 
 LIMIT = 40.0
 
@@ -45,7 +45,7 @@ class GitLab:
         self.timeout = timeout
         self.box = Mailbox()
         self.project = ProjectName("app")
-        self.source: Source | None = None
+        self.source: GitSource | None = None
         self.tips: dict[str, Sha] = {}
         self._projects: list[ProjectName] = []
         self._numbers = itertools.count(1)
@@ -131,7 +131,7 @@ class GitLab:
 
     # The source.
 
-    def open(self) -> Source:
+    def open(self) -> GitSource:
         password = Secret(f"file:{self._password_file()}") if self.server.password else None
         connection = GitConnection(
             "lab",
@@ -144,7 +144,7 @@ class GitLab:
         )
         urls = {name: self.server.url(f"{name}.git") for name in self._projects}
         settings = [ProjectSettings(ProjectSpec(name), "lab", url, url) for name, url in urls.items()]
-        return open_source(connection, settings, self.folder / "mirrors", self.box, _compose)
+        return GitSource(connection, settings, self.folder / "mirrors", self.box, _compose, patience=0.1)
 
     def start(self, cursor: Cursor | None = None) -> None:
         self.source = self.open()
@@ -204,7 +204,7 @@ class GitLab:
 
     def health(self, project: str = "app") -> str:
         assert self.source is not None
-        return self.source.health()[ProjectName(project)]  # type: ignore[attr-defined]
+        return self.source.health()[ProjectName(project)]
 
     def wait_for_health(self, good: Callable[[str], bool], project: str = "app") -> str:
         return wait_until(lambda: self.health(project) if good(self.health(project)) else None, LIMIT)

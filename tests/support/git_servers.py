@@ -64,6 +64,7 @@ def make_repository(root: Path, name: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     git("init", "--quiet", "--bare", "--initial-branch=main", path)
     git("config", "http.receivepack", "true", cwd=path)
+    git("config", "receive.denyDeleteCurrent", "ignore", cwd=path)
     return path
 
 
@@ -175,6 +176,7 @@ class SshServer:
                 "SetEnv GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null",
                 "AllowTcpForwarding no",
                 "MaxStartups 100",
+                "KexAlgorithms curve25519-sha256",  # the cheapest: every command is a connection of its own
                 "",
             )
         )

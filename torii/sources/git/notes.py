@@ -51,10 +51,14 @@ class _Entry:
 
 
 class NoteWriter:
-    """Delivers reports of one repository. `compose` makes a report's text; `stopping` ends waiting. For one thread at a time."""
+    """Delivers reports of one repository. `compose` makes a report's text; `stopping` ends waiting. For one thread at a time.
 
-    def __init__(self, repository: Repository, compose: Callable[[Report], str], stopping: threading.Event) -> None:
+    `patience` multiplies the pauses between attempts.
+    """
+
+    def __init__(self, repository: Repository, compose: Callable[[Report], str], stopping: threading.Event, patience: float = 1.0) -> None:
         self._repository = repository
+        self._pauses = tuple(pause * patience for pause in PAUSES)
         self._compose = compose
         self._stopping = stopping
         self._tip: Sha | None = None
@@ -64,7 +68,7 @@ class NoteWriter:
         """Return, for each key of `reports`, why it could not be delivered; empty where it is with the remote now."""
         entries = {report.key: self._entry(report) for report in reports}
         answers: dict[str, str] = {}
-        for pause in (*PAUSES, None):
+        for pause in (*self._pauses, None):
             try:
                 answers |= self._deliver([entry for key, entry in entries.items() if key not in answers])
                 return answers

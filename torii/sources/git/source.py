@@ -38,7 +38,8 @@ _SHOWN = 5
 class GitSource:
     """The source for `projects`, all on `connection`. `mirrors` is where their mirrors are, `compose` makes a report's text.
 
-    The thread that calls never waits: looks, reports and submits have threads of their own, each project its own.
+    The thread that calls never waits: looks, reports and submits have threads of their own, each project its own. `patience` multiplies
+    the pauses between the attempts at a report or a submit.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class GitSource:
         mirrors: Path,
         post: Post,
         compose: Callable[[Report], str],
+        patience: float = 1.0,
     ) -> None:
         self._name = connection.name
         self._post = post
@@ -60,8 +62,8 @@ class GitSource:
         self._seen: dict[ProjectName, bytes] = {}
         self._ignored: dict[ProjectName, tuple[Ignored, ...]] = {}
         self._told: set[tuple[ProjectName, Ignored]] = set()
-        self._writers = {name: NoteWriter(each, compose, self._stopping) for name, each in self._repositories.items()}
-        self._submitters = {name: self._submitter(name, each) for name, each in self._repositories.items()}
+        self._writers = {name: NoteWriter(each, compose, self._stopping, patience) for name, each in self._repositories.items()}
+        self._submitters = {name: self._submitter(name, each, patience) for name, each in self._repositories.items()}
         self._reports: Lanes[ProjectName, Report] = Lanes(f"report-{self._name}", self._deliver)
         self._submits: Lanes[ProjectName, Submit] = Lanes(f"submit-{self._name}", self._carry_out)
         self._poller = Poller(self._name, self._repositories, self._look, connection.poll)
@@ -112,8 +114,8 @@ class GitSource:
         if not all(ended):
             log.warning("source.stopped_in_the_middle", source=self._name)
 
-    def _submitter(self, name: ProjectName, repository: Repository) -> Submitter:
-        return Submitter(repository, lambda change, landing: self._landings.record(name, change, landing), self._stopping)
+    def _submitter(self, name: ProjectName, repository: Repository, patience: float) -> Submitter:
+        return Submitter(repository, lambda change, landing: self._landings.record(name, change, landing), self._stopping, patience)
 
     def _look(self, project: ProjectName) -> str:
         """Find out what happened to `project` since the last look and post it; return what to say of its state."""

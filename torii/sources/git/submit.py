@@ -63,17 +63,23 @@ def _judge_change(change: Change, now: Standing) -> Refused | None:
 
 
 class Submitter:
-    """Carries out submits in one repository. `record` is told of a merge before it is pushed; `stopping` ends waiting."""
+    """Carries out submits in one repository. `record` is told of a merge before it is pushed; `stopping` ends waiting.
 
-    def __init__(self, repository: Repository, record: Callable[[str, Landing], None], stopping: threading.Event) -> None:
+    `patience` multiplies the pauses between attempts.
+    """
+
+    def __init__(
+        self, repository: Repository, record: Callable[[str, Landing], None], stopping: threading.Event, patience: float = 1.0
+    ) -> None:
         self._repository = repository
+        self._pauses = tuple(pause * patience for pause in PAUSES)
         self._record = record
         self._stopping = stopping
 
     def submit(self, submit: Submit) -> Outcome:
         """Return what became of `submit`. Raises nothing for what git or the remote does."""
         problem = "nothing was tried"
-        for pause in (*PAUSES, None):
+        for pause in (*self._pauses, None):
             try:
                 outcome = self._attempt(submit)
             except (GitError, OSError) as error:
@@ -159,7 +165,10 @@ class Submitter:
         ended = _ended(submit.change, now)
         answers = self._send((branch, *ended), atomic=True)
         if _collateral(answers, branch.ref):
-            # The server takes no atomic push, or keeps the change's branches from being deleted: the merge is what matters.
+            # The server takes no atomic push, or keeps the change's branches from being deleted: the merge is what matters, if the
+            # change is what it was. Nothing can exclude that it moves between this reading and the push.
+            if verdict := judge(submit, self._read(submit.change)):
+                return verdict
             answers = self._send((branch,), atomic=False)
             if isinstance(answers.get(branch.ref), Pushed):
                 self._tidy(ended)

@@ -13,6 +13,7 @@ from hypothesis import settings
 from tests.support import parts, waiting
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+TESTS = Path(__file__).resolve().parent
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 # Examples that a loaded machine makes slow are no failures. CI runs the same examples each time, and more of them.
@@ -31,11 +32,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*parts): parts that pip cannot install: " + ", ".join(parts.BINARIES))
 
 
+# What takes long goes first, so that two processes end at the same time (`./run tests` keeps this order).
+LONGEST_FIRST = ("unit/test_house_rules.py", "system", "ui", "scenario", "contract", "property", "unit")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_place)
     for item in items:
         unknown = [part for mark in item.iter_markers("needs") for part in mark.args if part not in parts.BINARIES]
         if unknown:
             raise pytest.UsageError(f"{item.nodeid} needs {unknown}, which tests/support/parts.py does not know")
+
+
+def _place(item: pytest.Item) -> int:
+    path = item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else ""
+    return next((place for place, start in enumerate(LONGEST_FIRST) if path.startswith(start)), len(LONGEST_FIRST))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

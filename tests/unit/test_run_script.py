@@ -40,6 +40,7 @@ case "$1 $2" in
     "--version ") echo Python 3.13.0 ;;
 esac
 """
+PYTEST = "-m pytest -n 2 --dist loadfile --no-loadscope-reorder"
 NONE = "#!/bin/sh\nexit 127\n"
 
 
@@ -103,7 +104,7 @@ def test_the_demo_runs_where_the_user_stands(machine: Machine, tmp_path: Path) -
 
 def test_demo_and_tests_share_one_set_up_in_any_order(machine: Machine) -> None:
     machine.run("demo")
-    assert machine.run("tests", "--fast", "-k", "a b").stdout == "-m pytest -n 2 --dist loadfile tests/unit tests/property -k a b\n"
+    assert machine.run("tests", "--fast", "-k", "a b").stdout == f"{PYTEST} tests/unit tests/property -k a b\n"
     assert machine.calls() == ["venv", "pip .", "pip .[test]"]
     machine.run("demo")
     machine.run("tests", "--fast")
@@ -111,7 +112,7 @@ def test_demo_and_tests_share_one_set_up_in_any_order(machine: Machine) -> None:
 
 
 def test_fast_tests_that_are_named_are_the_only_ones(machine: Machine) -> None:
-    assert machine.run("tests", "tests/unit/gate", "--fast").stdout == "-m pytest -n 2 --dist loadfile tests/unit/gate\n"
+    assert machine.run("tests", "tests/unit/gate", "--fast").stdout == f"{PYTEST} tests/unit/gate\n"
 
 
 @pytest.mark.parametrize("name", ["constraints.txt", "pyproject.toml", "setup.py"])
@@ -222,7 +223,7 @@ def only_these_parts(machine: Machine, table: str) -> None:
 def test_parts_that_are_here_are_not_asked_for(machine: Machine) -> None:
     only_these_parts(machine, "no-such-binary|sh a-shell -\n")
     done = machine.run("tests")
-    assert (done.returncode, done.stdout) == (0, "-m pytest -n 2 --dist loadfile\n")
+    assert (done.returncode, done.stdout) == (0, f"{PYTEST}\n")
     assert "a-shell" not in done.stderr
 
 
@@ -231,7 +232,7 @@ def test_parts_that_may_not_be_installed_are_named_and_the_tests_go_on(machine: 
     machine.provide("sudo", "#!/bin/sh\nexit 1\n")
     only_these_parts(machine, "no-such-binary first a.service\nno-such-binary second -\n")
     done = machine.run("tests")
-    assert (done.returncode, done.stdout) == (0, "-m pytest -n 2 --dist loadfile\n")
+    assert (done.returncode, done.stdout) == (0, f"{PYTEST}\n")
     assert "sudo apt-get install first second\n" in done.stderr
 
 
@@ -242,7 +243,7 @@ def test_parts_are_installed_one_by_one_where_not_all_can_be_had(machine: Machin
     machine.provide("apt-get", f'#!/bin/sh\necho "$*" >>"$FAKES/apt"\ncase $* in {refuses} esac\n')
     only_these_parts(machine, "no-such-binary first -\nno-such-binary second -\n")
     done = machine.run("tests")
-    assert (done.returncode, done.stdout) == (0, "-m pytest -n 2 --dist loadfile\n")
+    assert (done.returncode, done.stdout) == (0, f"{PYTEST}\n")
     asked = [line.rpartition(" --no-install-recommends ")[2] for line in (machine.fakes / "apt").read_text().splitlines()]
     assert asked[1:] == ["first second", "first", "second"]
     assert "no such package" in done.stderr

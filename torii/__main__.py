@@ -1,0 +1,5 @@
+"""`python -m torii` is `torii`."""
+
+from torii.cli import main
+
+main()

@@ -1,0 +1,175 @@
+"""Puts the parts together: what one process runs, in the order in which the parts need each other, and back again on the way out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from enum import Enum
+from functools import partial
+
+import structlog
+
+from torii.config.server import gate_config
+from torii.config.settings import ServerConfig
+from torii.dispatch import GearmanDispatcher
+from torii.gearman import Client, Server, load_key
+from torii.jobs import JobLibrary
+from torii.merger.client import GearmanMerger
+from torii.merger.worker import MergerWorker
+from torii.model.command import Report
+from torii.results.message import compose
+from torii.results.stored import StoredResults
+from torii.runtime.inbox import Inbox
+from torii.runtime.performer import Performer
+from torii.runtime.ports import Source
+from torii.runtime.scheduler import Scheduler, Surroundings
+from torii.sources.registry import open_source
+from torii.store.lease import acquire_lease
+from torii.store.store import Store, open_configured
+from torii.web.server import WebServer
+from torii.worker.worker import BuildWorker
+
+log = structlog.get_logger()
+
+STOP_LIMIT = 4.0
+"""Seconds in which everything must have stopped."""
+
+
+class Role(Enum):
+    """A part that may have a process of its own."""
+
+    GEARMAND = "gearmand"
+    SCHEDULER = "scheduler"
+    MERGER = "merger"
+    WORKER = "worker"
+
+
+EVERYTHING = frozenset(Role)
+
+
+class System:
+    """What this process runs of the Torii that `config` describes, from `start` until `stop`.
+
+    Without the role GEARMAND the Gearman servers of `config` are used, or the one that it says would be embedded. `clock` gives seconds
+    since the epoch.
+    """
+
+    def __init__(self, config: ServerConfig, roles: frozenset[Role] = EVERYTHING, clock: Callable[[], float] = time.time) -> None:
+        self.config = config
+        self.roles = roles
+        self._clock = clock
+        self._cleanup = ExitStack()
+        self._servers = config.gearman.servers or ((config.gearman.host, config.gearman.port),)
+        self.store: Store | None = None
+        self.web: WebServer | None = None
+        self.scheduler: Scheduler | None = None
+        self.worker: BuildWorker | None = None
+        self.sources: dict[str, Source] = {}
+
+    @property
+    def gearman(self) -> tuple[tuple[str, int], ...]:
+        """The Gearman servers in use, as (host, port)."""
+        return self._servers
+
+    @property
+    def url(self) -> str:
+        """Where the pages are; empty where this process serves none."""
+        return self.web.url if self.web is not None else ""
+
+    def start(self) -> None:
+        """Start every part. Raises `OperatorError` where one cannot start; those that did are stopped again."""
+        try:
+            self.config.state.mkdir(parents=True, exist_ok=True)
+            self._start()
+        except BaseException:
+            self._cleanup.close()
+            raise
+
+    def _start(self) -> None:
+        lease = self._cleanup.enter_context(acquire_lease(self.config.state)) if Role.SCHEDULER in self.roles else None
+        key = load_key(self.config.gearman, self.config.state)
+        if Role.SCHEDULER in self.roles or Role.WORKER in self.roles:
+            self.store = open_configured(self.config)
+            self._cleanup.callback(self.store.close)
+        if Role.GEARMAND in self.roles and not self.config.gearman.servers:
+            server = Server(self.config.gearman.host, self.config.gearman.port)
+            server.start()
+            self._cleanup.callback(server.stop)
+            self._servers = (server.address,)
+        if Role.MERGER in self.roles:
+            mergers = MergerWorker(self.config, self._servers, key, max(1, self.config.mergers))
+            mergers.start()
+            self._cleanup.callback(mergers.stop, STOP_LIMIT / 2)
+        if Role.WORKER in self.roles and self.config.worker.executors and self.store is not None:
+            self._start_worker(key, self.store)
+        if lease is not None and self.store is not None:
+            self._start_web(self.store)
+            inbox = Inbox()
+            surroundings = self._surround(key, self.store, inbox)
+            self.scheduler = Scheduler(lease, self.store, gate_config(self.config, self.store.instance), inbox, self._clock)
+            self._cleanup.callback(self.scheduler.stop, STOP_LIMIT)
+            self.scheduler.start(surroundings)
+            self._start_sources(self.store)
+
+    def _start_worker(self, key: bytes, store: Store) -> None:
+        hidden = [self.config.store.blobs] if self.config.store.blobs else []
+        self.worker = BuildWorker(self.config.worker, self._servers, key, store.blobs, self.config.state, hidden=hidden)
+        self.worker.start()
+        self._cleanup.callback(self.worker.stop, STOP_LIMIT)
+
+    def _start_web(self, store: Store) -> None:
+        self.web = WebServer(self.config.web, store, store.blobs, self.config.pipelines)
+        self.web.start()
+        self._cleanup.callback(self.web.stop)
+
+    def _surround(self, key: bytes, store: Store, inbox: Inbox) -> Surroundings:
+        """Make what the scheduler commands: sources (not started yet), merger and dispatcher."""
+        results = StoredResults(store.blobs, self.url)
+        mirrors = self.config.state / "mirrors"
+
+        def text_of(report: Report) -> str:
+            return compose(report, results.url)
+
+        for connection in self.config.connections:
+            self.sources[connection.name] = open_source(connection, self.config.projects, mirrors, inbox, text_of)
+        by_project = {
+            project.name: self.sources[project.connection] for project in self.config.projects if project.connection in self.sources
+        }
+        client = Client(self._servers, "torii-merges")
+        merger = GearmanMerger(client, key, inbox, store.instance)
+        library = JobLibrary(self.url)
+        threading.Thread(target=library.warm_up, name="job-library", daemon=True).start()
+        staging = {project.name: project.staging_url or project.url for project in self.config.projects}
+        dispatcher = GearmanDispatcher(Client(self._servers, "torii-builds"), inbox, library, results, key, staging)
+        self._cleanup.callback(client.stop)
+        self._cleanup.callback(merger.stop, STOP_LIMIT / 2)
+        self._cleanup.callback(dispatcher.stop, STOP_LIMIT / 2)
+        return Surroundings(Performer(by_project, merger, dispatcher, inbox), merger, dispatcher)
+
+    def _start_sources(self, store: Store) -> None:
+        for source in self.sources.values():
+            source.start(store.cursor(source.name))
+        self._cleanup.callback(self._stop_sources)
+
+    def _stop_sources(self) -> None:
+        _together(partial(source.stop, STOP_LIMIT) for source in self.sources.values())
+
+    def stop(self) -> None:
+        """Stop every part, in the order opposite to the start."""
+        self._cleanup.close()
+
+    def fault(self) -> str:
+        """Return why this process cannot go on; empty while it can."""
+        if self.scheduler is not None and not self.scheduler.alive:
+            return "the thread that owns the gate has died, which is a bug in Torii; see the log. Nothing is lost: start Torii again"
+        return ""
+
+
+def _together(stops: Iterable[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=stop, daemon=True) for stop in stops]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(STOP_LIMIT)

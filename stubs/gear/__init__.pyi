@@ -59,7 +59,6 @@ class Connection:
     log: logging.Logger
     host: str
     port: int
-    client_id: bytes | None
     conn: socket.socket | None
     connected: bool
     connect_time: float | None
@@ -91,6 +90,7 @@ class NonBlockingConnection(Connection):
     def sendQueuedData(self) -> None: ...
 
 class ServerConnection(NonBlockingConnection):
+    client_id: bytes | None
     use_ssl: bool
     def __init__(self, addr: tuple[str, int], conn: socket.socket, use_ssl: bool, client_id: bytes | None) -> None: ...
 

@@ -342,6 +342,10 @@ class Client:
         with condition:
             return condition.wait_for(lambda: bool(self._gear.active_connections), timeout)
 
+    def break_connections(self) -> None:
+        """Break the connections off, as a network may; they are made anew at once."""
+        self._gear.break_connections()
+
     def stop(self) -> None:
         """Close the connections, within five seconds. Jobs go on; nobody hears of them."""
         self._gear.shutdown()

@@ -259,6 +259,10 @@ class Lively(gear.BaseClient):
     def _shutdown(self) -> None:
         self._stopping.set()
         super()._shutdown()
+        self.break_connections()
+
+    def break_connections(self) -> None:
+        """Break every connection off; they are made anew unless this is being shut down."""
         for conn in self.active_connections[:]:
             if isinstance(conn, Connection):
                 conn.break_off()

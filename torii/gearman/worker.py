@@ -266,6 +266,10 @@ class Worker:
             log.error("gearman.no_answer", function=job.name)
             job.sendWorkFail()
 
+    def break_connections(self) -> None:
+        """Break the connections off, as a network may; they are made anew at once. What is in hand is lost to whoever submitted it."""
+        self._gear.break_connections()
+
     def stop(self, timeout: float = 5.0) -> bool:
         """Take no more jobs and close the connections; waits up to `timeout` seconds for the job in hand.
 

@@ -190,6 +190,10 @@ class GearmanDispatcher:
         """WORK_FAIL or WORK_EXCEPTION: before the start the worker refused it, after it the worker is gone."""
         if self._ended_already(flight):
             return
+        if flight.stop_reason is not None and flight.running is None:
+            # the echo of our cancelling; a C gearmand also "cancels" what a worker has just taken
+            self._give_up(flight)
+            return
         silent = f"{flight.running.worker or 'the worker'} was lost while it ran the build" if flight.running else "the worker gave it up"
         self._finish(flight, Result.LOST, detail or silent)
 

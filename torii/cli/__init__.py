@@ -11,22 +11,22 @@ import click
 from torii.errors import ToriiError
 
 COMMANDS = {
-    "config": "config",
-    "demo": "demo",
-    "explain": "explain",
-    "gearmand": "gearmand",
-    "merger": "merger",
-    "notify": "notify",
-    "replay": "replay",
-    "scheduler": "scheduler",
-    "schema": "schema",
-    "status": "status",
-    "up": "up",
-    "validate": "validate",
-    "version": "version",
-    "worker": "worker",
+    "config": "Look at the server's configuration.",
+    "demo": "Play a gating story on this machine.",
+    "explain": "Say why a change is where it is.",
+    "gearmand": "Run the Gearman server alone.",
+    "merger": "Run a merger alone.",
+    "notify": "Have Torii look at a repository now.",
+    "replay": "Step a journal and show what is decided.",
+    "scheduler": "Run the gate and its pages alone.",
+    "schema": "Print a JSON Schema for editors.",
+    "status": "Show what is queued, and why.",
+    "up": "Run everything in one process.",
+    "validate": "Check a torii.yml or server.yml.",
+    "version": "Print the version.",
+    "worker": "Run a worker alone.",
 }
-"""Each subcommand, and the module in this package that has it as `command`."""
+"""Each subcommand in a few words; the module of that name in this package has it as `command`."""
 
 INTERRUPTED = 130
 BUG = 70
@@ -41,9 +41,14 @@ class Subcommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(f"torii.cli.{COMMANDS[cmd_name]}").command
+        command = import_module(f"torii.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """List the subcommands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
 
 
 @click.group(cls=Subcommands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TORII"})

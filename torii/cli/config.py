@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from torii.cli.where import server_file, where_options
 from torii.config.effective import Effective
 from torii.config.server import load_server, read_server
 
@@ -17,10 +18,7 @@ def command() -> None:
 
 
 @command.command("show")
-@click.option(
-    "--server", type=click.Path(path_type=Path), help="The server.yml. Default: the one in this folder, else the built-in defaults."
-)
-@click.option("--state", type=click.Path(path_type=Path), help="The state folder instead of the file's.")
+@where_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(server: Path | None, state: Path | None, as_json: bool) -> None:
     """Print the configuration in force, with each default marked. What is printed is itself a server.yml.
@@ -33,7 +31,7 @@ def show(server: Path | None, state: Path | None, as_json: bool) -> None:
       torii config show --server /etc/torii/server.yml
       torii config show --json | jq .configuration.web
     """
-    path = server or (Path("server.yml") if Path("server.yml").is_file() else None)
+    path = server_file(server)
     data = read_server(path) if path else b""
     effective = Effective(load_server(path, state), data, (("state",),) if state else ())
     if as_json:

@@ -10,7 +10,8 @@ from time import time
 
 import click
 
-from torii.cli.stays import Stay, active_stays, build_words, configuration, document, elapsed, moment, past_stays, where_options
+from torii.cli.stays import Stay, active_stays, build_words, document, elapsed, moment, past_stays
+from torii.cli.where import configuration, where_options
 from torii.errors import UserError
 from torii.model.ids import ChangeId
 from torii.model.view import Decision

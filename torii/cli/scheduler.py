@@ -9,13 +9,12 @@ import click
 from torii.cli.logs import set_up_logging
 from torii.cli.running import run_until_stopped
 from torii.cli.up import ready_line
-from torii.config.server import load_server
+from torii.cli.where import configuration, where_options
 from torii.runtime.system import Role, System
 
 
 @click.command(name="scheduler")
-@click.option("--server", type=click.Path(dir_okay=False, path_type=Path), help="The server's configuration (server.yml).")
-@click.option("--state", type=click.Path(file_okay=False, path_type=Path), help="The folder that holds whatever Torii must remember.")
+@where_options
 @click.option("--verbose", is_flag=True, help="Log debugging, too.")
 def command(server: Path | None, state: Path | None, verbose: bool) -> None:
     """Run the gate and its pages; mergers and workers run as processes of their own and meet it at the Gearman server.
@@ -30,4 +29,4 @@ def command(server: Path | None, state: Path | None, verbose: bool) -> None:
       torii scheduler --server server.yml
     """
     set_up_logging(verbose)
-    run_until_stopped(System(load_server(server, state), frozenset({Role.SCHEDULER})), ready_line)
+    run_until_stopped(System(configuration(server, state), frozenset({Role.SCHEDULER})), ready_line)

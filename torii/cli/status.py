@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from torii.cli.stays import Stay, active_stays, build_colour, build_words, configuration, document, elapsed, grouped, where_options
+from torii.cli.stays import Stay, active_stays, build_colour, build_words, document, elapsed, grouped
+from torii.cli.where import configuration, where_options
 from torii.results.text import clean_line
 from torii.store.lease import holder_of
 from torii.store.store import open_configured

@@ -6,13 +6,8 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-import click
-
-from torii.config.server import load_server
-from torii.config.settings import ServerConfig
 from torii.model.build import Result
 from torii.model.view import BuildView, ItemView
 from torii.results.message import spoken_duration
@@ -36,18 +31,6 @@ class Stay:
         """The builds of the build set that speaks for the item, the newest attempt of each job."""
         newest = {build.job: build for build in self.builds if build.build_set == self.item.build_set}
         return tuple(newest.values())
-
-
-def where_options(command: Command) -> Command:
-    """Add the options that say which server's store to read."""
-    file = click.Path(exists=True, dir_okay=False, path_type=Path)
-    command = click.option("--state", metavar="DIR", type=click.Path(path_type=Path), help="The server's state folder.")(command)
-    return click.option("--server", metavar="FILE", type=file, help="The server's configuration, server.yml.")(command)
-
-
-def configuration(server: Path | None, state: Path | None) -> ServerConfig:
-    """Return the configuration that the options name. Raises ConfigurationError."""
-    return load_server(server, state)
 
 
 def active_stays(store: StoreReader) -> tuple[Stay, ...]:

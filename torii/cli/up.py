@@ -8,7 +8,7 @@ import click
 
 from torii.cli.logs import set_up_logging
 from torii.cli.running import run_until_stopped
-from torii.config.server import load_server
+from torii.cli.where import configuration, where_options
 from torii.runtime.system import EVERYTHING, System
 
 
@@ -22,8 +22,7 @@ def ready_line(system: System) -> str:
 
 
 @click.command(name="up")
-@click.option("--server", type=click.Path(dir_okay=False, path_type=Path), help="The server's configuration (server.yml).")
-@click.option("--state", type=click.Path(file_okay=False, path_type=Path), help="The folder that holds whatever Torii must remember.")
+@where_options
 @click.option("--verbose", is_flag=True, help="Log debugging, too.")
 def command(server: Path | None, state: Path | None, verbose: bool) -> None:
     """Run the whole of Torii in one process: scheduler, merger, worker, Gearman server, pages.
@@ -34,4 +33,4 @@ def command(server: Path | None, state: Path | None, verbose: bool) -> None:
       torii up --server server.yml 2> torii.log
     """
     set_up_logging(verbose)
-    run_until_stopped(System(load_server(server, state), EVERYTHING), ready_line)
+    run_until_stopped(System(configuration(server, state), EVERYTHING), ready_line)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from torii.cli.stays import configuration, where_options
+from torii.cli.where import configuration, where_options
 from torii.config.settings import ServerConfig
 from torii.errors import ConfigurationError
 from torii.gearman import load_key

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from torii.gate.state import Build, BuildSet, Item, State
 from torii.model.build import BuildRequest, Result
 from torii.model.change import Change
-from torii.model.event import BuildDone, ChangeUpdated, Merged, MergeDone, Staged, SubmitDone, Tick
+from torii.model.event import BuildDone, Merged, MergeDone, Staged, SubmitDone, Tick
 from torii.model.job import JobDefinition, Need, ProjectConfig
 from torii.model.pipeline import Cause, GateConfig
 from torii.store.codec import DecodeError, decode, decode_event, encode, encode_event, event_kind
@@ -119,26 +118,10 @@ def queue_of(length: int) -> State:
     return state
 
 
-def fastest(action, *arguments, times: int) -> float:
-    best = float("inf")
-    for _ in range(times):
-        start = time.perf_counter()
-        action(*arguments)
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
-def test_a_thousand_items_are_read_in_half_a_second():
+def test_a_definition_shared_by_a_thousand_items_is_written_once():
     text = encode(queue_of(1000))
-    assert fastest(decode, State, text, times=3) < 0.5
     assert len(text) < 4_000_000
-
-
-def test_an_event_takes_microseconds():
-    event = ChangeUpdated(CHANGE, Cause.APPROVED, "key")
-    text = encode_event(event)
-    assert fastest(encode_event, event, times=200) < 60e-6
-    assert fastest(decode_event, "ChangeUpdated", text, times=200) < 60e-6
+    assert encode(decode(State, text)) == text
 
 
 def test_a_build_request_holds_its_job_whole():

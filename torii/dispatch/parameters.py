@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 
 from torii.gearman.envelope import SIGNATURE, sign_parameters
 from torii.jobs import build_parameters
 from torii.model.build import BuildRequest
 
+_PASSWORD = re.compile(r"^([a-z][a-z0-9+.-]*://[^/@:]*):[^/@]*@", re.IGNORECASE)
+
 
 def payload(request: BuildRequest, url: str, log_url: str, key: bytes) -> bytes:
     """Return what `request` is submitted with. `url` is where the staging ref is fetched from, `log_url` the build's page.
 
-    ASCII whatever the parameters hold, with NULs and newlines escaped. Raises ValueError for a parameter that no environment
-    variable can carry.
+    ASCII whatever the parameters hold, with NULs and newlines escaped; a password in `url` is left out. Raises ValueError for a
+    parameter that no environment variable can carry.
     """
-    parameters = build_parameters(request, url, log_url)
+    parameters = build_parameters(request, without_password(url), log_url)
     for name, value in parameters.items():
         if "\x00" in value or "\x00" in name or "=" in name or not name:
             raise ValueError(f"the parameter {name!r} has a NUL in it, or no name that an environment variable may have")
     return json.dumps({**parameters, SIGNATURE: sign_parameters(key, parameters)}).encode()
+
+
+def without_password(url: str) -> str:
+    """Return `url` without the password in it, if there is one: a build's parameters can be read by whoever sees the build."""
+    return _PASSWORD.sub(r"\1@", url)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
-from torii.config.secrets import resolve
 from torii.config.settings import GitConnection, ProjectSettings
-from torii.git import Credentials, Mirror, Remote
+from torii.git import Mirror, Remote
+from torii.git.credentials import credentials_of
+from torii.git.mirror import mirror_path
 from torii.model.ids import ProjectName, Sha
 from torii.sources.git.refs import parse_ls_remote
 
@@ -42,21 +42,7 @@ class Repository:
 
 def open_repository(connection: GitConnection, settings: ProjectSettings, mirrors: Path) -> Repository:
     """Return the repository of `settings`, with the credentials of `connection`. Raises OperatorError where its password is missing."""
-    credentials = Credentials(
-        user=connection.user,
-        password=_password(connection),
-        key=connection.key,
-        known_hosts=connection.known_hosts,
-    )
+    credentials = credentials_of(connection)
     remote = SourceRemote(settings.url, credentials, connection.timeout)
     staging = None if settings.staging_url == settings.url else Remote(settings.staging_url, credentials, connection.timeout)
-    return Repository(settings.name, remote, staging, Mirror(mirror_path(mirrors, settings.name)))
-
-
-def mirror_path(mirrors: Path, project: ProjectName) -> Path:
-    """Return where the mirror of `project` is: one folder for whatever the project's name holds."""
-    return mirrors / f"{quote(project, safe='')}.git"
-
-
-def _password(connection: GitConnection) -> str | None:
-    return None if connection.password is None else resolve(connection.password)
+    return Repository(settings.name, remote, staging, Mirror(mirrors / mirror_path(Path(), settings.name).name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -77,8 +78,15 @@ class Merging:
         for field in fields[1:]:
             if not (entry := _STAGED_ENTRY.match(field)):
                 break
-            paths[entry["path"].decode("utf-8", errors="surrogateescape")] = None
+            paths[_without_label(entry["path"], arguments).decode("utf-8", errors="surrogateescape")] = None
         return Clash(_first_conflict(fields) or "the changes clash", tuple(paths))
+
+
+def _without_label(path: bytes, labels: Sequence[str]) -> bytes:
+    # Where a file and something else want one name, git calls the file "<name>~<commit>" in its answer.
+    for label in labels:
+        path = path.split(b"~" + label.encode(), 1)[0]
+    return path
 
 
 def _first_conflict(fields: list[bytes]) -> str:

@@ -24,6 +24,7 @@ MOST_OUTSIDE = 20_000
 LARGEST_CONFIG = 1024 * 1024
 """Bytes of the largest `torii.yml` that is looked into."""
 
+_CONFIG = "torii.yml"
 _LARGEST_COMMIT = 1024 * 1024
 _AT_ONCE = 200
 _FORMAT = "%H%x00%P%x00%an <%ae>%x00%B"
@@ -66,26 +67,33 @@ def contents(mirror: Mirror, shas: Iterable[Sha]) -> Iterator[tuple[Sha, bytes]]
             position = end + 1 + size + 1
 
 
-def read(mirror: Mirror, project: ProjectName, plan: Plan, configs: ConfigCache) -> Reading:
-    """Return what the commits of `plan` say; `configs` remembers each `torii.yml`.
+def needed(plan: Plan) -> set[str]:
+    """Return all objects that `read` will want to find for `plan`, as `find` takes them."""
+    files = (f"{sha}:{_CONFIG}" for sha in plan.tips.values())
+    named = (sha for names in plan.branches.values() for sha in names.values())
+    landed = (sha for shas in plan.landed.values() for sha in shas)
+    return {*plan.refs.values(), *plan.tips.values(), *plan.branch_tips.values(), *named, *landed, *files}
+
+
+def read(mirror: Mirror, project: ProjectName, plan: Plan, here: Mapping[str, Item], configs: ConfigCache) -> Reading:
+    """Return what the commits of `plan` say; `here` is what `find` found of `needed`, `configs` remembers each `torii.yml`.
 
     Commits that are not in the mirror are taken for not merged. Raises GitError.
     """
     branches = {}
     for branch, names in plan.branches.items():
         tip = plan.branch_tips.get(branch)
-        branches[branch] = _read_branch(mirror, project, tip, names, plan.landed.get(branch, frozenset()))
-    return Reading(_read_tips(mirror, plan.tips, configs), branches)
+        asked = {sha for sha in (*names.values(), *plan.landed.get(branch, ())) if _is_commit(here, sha)}
+        readable = tip is not None and _is_commit(here, tip)
+        branches[branch] = _read_branch(mirror, project, tip, names, asked) if tip is not None and readable else BranchReading()
+    return Reading(_read_tips(mirror, plan.tips, here, configs), branches)
 
 
-def _read_branch(
-    mirror: Mirror, project: ProjectName, tip: Sha | None, patchsets: Mapping[str, Sha], landed: frozenset[Sha]
-) -> BranchReading:
-    here = find(mirror, {*patchsets.values(), *landed, *([tip] if tip else [])})
-    present = {Sha(name) for name, item in here.items() if item.type == "commit"}
-    if tip is None or tip not in present:
-        return BranchReading()
-    asked = present & {*patchsets.values(), *landed}
+def _is_commit(here: Mapping[str, Item], sha: Sha) -> bool:
+    return sha in here and here[sha].type == "commit"
+
+
+def _read_branch(mirror: Mirror, project: ProjectName, tip: Sha, patchsets: Mapping[str, Sha], asked: set[Sha]) -> BranchReading:
     outside = _log(mirror, asked, tip, MOST_OUTSIDE)
     if len(outside) < MOST_OUTSIDE:
         return BranchReading(frozenset(asked - outside.keys()), survey(project, outside, patchsets))
@@ -127,9 +135,8 @@ def _log(mirror: Mirror, commits: Iterable[Sha], tip: Sha, most: int) -> dict[Sh
     return found
 
 
-def _read_tips(mirror: Mirror, tips: Mapping[str, Sha], configs: ConfigCache) -> dict[str, Tip]:
-    here = find(mirror, [*tips.values(), *(f"{sha}:torii.yml" for sha in tips.values())])
-    commits = {sha for sha in tips.values() if sha in here and here[sha].type == "commit" and here[sha].size <= _LARGEST_COMMIT}
+def _read_tips(mirror: Mirror, tips: Mapping[str, Sha], here: Mapping[str, Item], configs: ConfigCache) -> dict[str, Tip]:
+    commits = {sha for sha in tips.values() if _is_commit(here, sha) and here[sha].size <= _LARGEST_COMMIT}
     files = {name: item.sha for name, item in here.items() if ":" in name and item.type == "blob" and item.size <= LARGEST_CONFIG}
     texts: dict[Sha, tuple[str, str]] = {}
     queues: dict[Sha, str | None] = {}
@@ -142,7 +149,7 @@ def _read_tips(mirror: Mirror, tips: Mapping[str, Sha], configs: ConfigCache) ->
     found = {}
     for branch, sha in tips.items():
         title, owner = texts.get(sha, ("", ""))
-        file = files.get(f"{sha}:torii.yml")
+        file = files.get(f"{sha}:{_CONFIG}")
         found[branch] = Tip(title, owner, queues.get(file) if file else None)
     return found
 

@@ -22,7 +22,7 @@ from torii.sources.git.landings import LandingBook
 from torii.sources.git.lanes import Lanes
 from torii.sources.git.notes import NoteWriter
 from torii.sources.git.poller import Poller
-from torii.sources.git.reading import find, read
+from torii.sources.git.reading import find, needed, read
 from torii.sources.git.refs import GATE, REVIEW, Ignored, parse_ls_remote, sort_refs
 from torii.sources.git.repository import Repository, open_repository
 from torii.sources.git.submit import Submitter
@@ -135,12 +135,15 @@ class GitSource:
             with self._lock:
                 known = self._known.get(project)
             wanted = plan(known, layout, landings)
-            if not (moved := self._fetch(repository, wanted)):
+            here = find(repository.mirror, needed(wanted))
+            missing = [ref for ref, sha in wanted.refs.items() if sha not in here]
+            if not missing:
                 break
+            moved = self._fetch(repository, wanted, missing)
             refs = {ref: sha for ref, sha in {**refs, **moved}.items() if sha is not None}
         else:
             raise RemoteUnavailableError(f"{repository.remote.shown} moves faster than it can be fetched")
-        reading = read(repository.mirror, project, wanted, self._configs)
+        reading = read(repository.mirror, project, wanted, here, self._configs)
         self._ignored[project] = layout.ignored
         self._tell(project)
         with self._lock:
@@ -151,12 +154,8 @@ class GitSource:
         for event in events:
             log.info("source.event", source=self._name, key=event.key)
 
-    def _fetch(self, repository: Repository, wanted: Plan) -> dict[str, Sha | None]:
-        """Bring the commits that the plan needs into the mirror; return the refs that were elsewhere by the time they were fetched."""
-        here = find(repository.mirror, wanted.refs.values())
-        missing = [ref for ref, sha in wanted.refs.items() if sha not in here]
-        if not missing:
-            return {}
+    def _fetch(self, repository: Repository, wanted: Plan, missing: Sequence[str]) -> dict[str, Sha | None]:
+        """Bring the commits of the refs `missing` into the mirror; return those that were elsewhere by the time they were fetched."""
         # Branches live long: the mirror remembers them, so that later fetches transfer only what is new.
         track = [ref for ref in missing if not ref.startswith((REVIEW, GATE))]
         try:

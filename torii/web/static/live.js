@@ -74,7 +74,10 @@ function sameAs(html) {
 async function watch() {
   for (;;) {
     const settled = live.querySelector("[data-settled]")?.dataset.settled;
-    if (settled === "yes" && etag !== "") return;
+    if (settled === "yes" && etag !== "") {
+      live.dataset.live = "settled";
+      return;
+    }
     const pause = failures ? Math.min(1000 * 2 ** failures, 15000) : settled === "slow" ? 5000 : 1000;
     await new Promise((resolve) => setTimeout(resolve, pause));
     if (document.visibilityState === "hidden") continue;

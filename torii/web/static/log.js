@@ -90,8 +90,12 @@ const showEarlier = () => queue(async () => {
 });
 
 const showLater = () => queue(async () => {
-  if (last()?.dataset.more === "yes") append(await rows(`after=${last().dataset.end}`));
+  if (last()?.dataset.more !== "yes") return;
+  append(await rows(`after=${last().dataset.end}`));
+  coming.unobserve(later); // to be told again, should it still be in view
+  coming.observe(later);
 });
+const coming = new IntersectionObserver((seen) => { if (seen.at(-1).isIntersecting && done) showLater(); }, { rootMargin: "400px" });
 
 const replaceWith = (query) => queue(async () => {
   const piece = await rows(query);
@@ -117,7 +121,11 @@ function atBottom() {
 async function watch() {
   for (;;) {
     const complete = last()?.dataset.more !== "yes";
-    if (done && complete) { settle(); return; }
+    if (done && complete) {
+      settle();
+      root.dataset.log = "complete";
+      return;
+    }
     await new Promise((resolve) => setTimeout(resolve, complete ? 700 : follow.checked ? 0 : 700));
     if (document.visibilityState === "hidden") continue;
     if (!complete && !follow.checked) { if (done) return; continue; } // the reader is elsewhere in the log
@@ -129,7 +137,7 @@ async function watch() {
 
 earlier.addEventListener("click", showEarlier);
 later.addEventListener("click", showLater);
-new IntersectionObserver((seen) => { if (seen[0].isIntersecting && done) showLater(); }, { rootMargin: "400px" }).observe(later);
+coming.observe(later);
 document.getElementById("log-top").addEventListener("click", async () => {
   follow.checked = false;
   if (!earlier.hidden) await replaceWith("after=0_1_0_..");

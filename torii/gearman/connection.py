@@ -32,7 +32,7 @@ PACKET_LIMIT = 64 * 1024 * 1024
 ADMIN_LIMIT = 64 * 1024
 """Bytes of the longest line of the text protocol that is believed."""
 
-_READ = 64 * 1024
+_READ = 16 * 1024
 _HEADER = struct.Struct("!4sii")
 _FIRST_PAUSE = 0.05
 _LAST_PAUSE = 1.5

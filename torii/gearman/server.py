@@ -18,6 +18,7 @@ import time
 
 import gear
 import structlog
+from gear import constants
 
 from torii.errors import OperatorError
 from torii.gearman.connection import PACKET_LIMIT, Framed, tune
@@ -25,49 +26,59 @@ from torii.gearman.connection import PACKET_LIMIT, Framed, tune
 log = structlog.get_logger()
 
 _BACKLOG = 1024
+_CHUNK = 256 * 1024
 _STOP_LIMIT = 4.0
 
 
 class _Peer(Framed, gear.ServerConnection):
-    """A client or worker, as the server sees it. What cannot be sent at once waits, up to `PACKET_LIMIT` bytes."""
+    """A client or worker, as the server sees it. What it is sent is collected, and goes out when the event in hand is dealt with.
 
-    def __init__(self, addr: tuple[str, int], conn: socket.socket, poll: select.epoll, client_id: bytes | None) -> None:
-        super().__init__(addr, conn, False, client_id)
+    Used on the server's poll thread alone.
+    """
+
+    def __init__(self, addr: tuple[str, int], conn: socket.socket, poll: select.epoll, dirty: set[_Peer]) -> None:
+        super().__init__(addr, conn, False, None)
         self.input_buffer = bytearray()
         self._poll = poll
+        self._dirty = dirty
         self._fd = conn.fileno()
+        self._out = bytearray()
         self._waits = False
 
     def sendPacket(self, packet: gear.Packet) -> None:
         self.sendRaw(packet.toBinary())
 
     def sendRaw(self, data: bytes | bytearray) -> None:
-        """Send or queue `data`. Never raises: a peer that is gone must not look like a fault of whoever sends to it."""
-        self.send_queue.append(data)
-        if sum(map(len, self.send_queue)) > PACKET_LIMIT:
-            log.warning("gearman.peer_does_not_read", peer=self.host)
-            self._break_off()
-        elif not self._waits:
-            self.sendQueuedData()
+        """Collect `data`. Never raises: a peer that is gone must not look like a fault of whoever sends to it."""
+        self._out += data
+        self._dirty.add(self)
 
     def sendQueuedData(self) -> None:
+        """Send what the kernel takes; the rest goes when there is room. A peer that leaves too much of it is dropped."""
+        sock = self.conn
+        if sock is None:
+            return
         try:
-            super().sendQueuedData()
+            while self._out:
+                del self._out[: sock.send(self._out[:_CHUNK])]
+        except BlockingIOError:
+            pass
         except OSError:
-            self._break_off()
-        waits = bool(self.send_queue)
+            self._break_off(sock)
+        if len(self._out) > PACKET_LIMIT:
+            log.warning("gearman.peer_does_not_read", peer=self.host)
+            self._break_off(sock)
+        waits = bool(self._out)
         if waits != self._waits:
             self._waits = waits
             with contextlib.suppress(OSError):  # unregistered meanwhile: nobody waits for it any more
                 self._poll.modify(self._fd, select.EPOLLIN | (select.EPOLLOUT if waits else 0))
 
-    def _break_off(self) -> None:
+    def _break_off(self, sock: socket.socket) -> None:
         """Forget what was to be sent and end the connection; the poll thread finds it closed and clears up."""
-        self.send_queue.clear()
-        sock = self.conn
-        if sock is not None:
-            with contextlib.suppress(OSError):  # gone already
-                sock.shutdown(socket.SHUT_RDWR)
+        self._out.clear()
+        with contextlib.suppress(OSError):  # gone already
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 class _GearServer(gear.Server):
@@ -76,6 +87,7 @@ class _GearServer(gear.Server):
     readwrite_bitmask = select.EPOLLIN
 
     def __init__(self, host: str, port: int) -> None:
+        self._dirty: set[_Peer] = set()
         super().__init__(port, server_id="torii", host=host)
         self.socket.listen(_BACKLOG)
         # handles of another life of this server must not be taken for handles of this one
@@ -100,7 +112,7 @@ class _GearServer(gear.Server):
         except OSError:
             sock.close()  # it hung up before it was looked at
             return
-        peer = _Peer(address[:2], sock, self.poll, self.client_id)
+        peer = _Peer(address[:2], sock, self.poll, self._dirty)
         with self.connections_condition:
             self.active_connections.append(peer)
             self._registerConnection(peer)
@@ -124,6 +136,27 @@ class _GearServer(gear.Server):
             raise gear.DisconnectError from error
         except OSError as error:
             raise gear.DisconnectError from error
+
+    def _processPollEvent(self, conn: gear.ServerConnection, event: int) -> None:
+        super()._processPollEvent(conn, event)
+        while self._dirty:
+            self._dirty.pop().sendQueuedData()
+
+    def handlePacket(self, packet: gear.Packet) -> None:
+        if packet.ptype not in constants.types:
+            raise gear.InvalidDataError(f"no packet is of type {packet.ptype}")
+        super().handlePacket(packet)
+
+    def handleEchoReq(self, packet: gear.Packet) -> None:
+        packet.connection.sendPacket(gear.Packet(constants.RES, constants.ECHO_RES, packet.data))
+
+    def handleOptionReq(self, packet: gear.Packet) -> None:
+        """There is but one option, `exceptions`, and here it is always on."""
+        packet.connection.sendPacket(gear.Packet(constants.RES, constants.OPTION_RES, packet.data))
+
+    def _defaultPacketHandler(self, packet: gear.Packet) -> None:
+        """A packet that no client or worker has to send, or (scheduled and background jobs apart) that nobody does."""
+        self.sendError(packet.connection, 0, "not supported by this server")
 
     def _flushAllConnections(self) -> None:
         """Nothing to do: level-triggered events are told again."""

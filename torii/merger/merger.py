@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
@@ -36,12 +36,13 @@ class StagingMerger:
         while self._workshops:
             self._workshops.popitem()[1].merging.close()
 
-    def stage(self, merge: Merge) -> tuple[StageAnswer, ...]:
+    def stage(self, merge: Merge, made: Callable[[StageAnswer], None] = lambda _: None) -> tuple[StageAnswer, ...]:
         """Make the states that `merge` asks for and push their staging refs; returns one answer a stage, in order.
 
-        Raises nothing for what a repository or a server does. Asked twice, it makes the same commits.
+        Raises nothing for what a repository or a server does. Asked twice, it makes the same commits. `made` is told of each stage as
+        soon as it is merged, when nothing is pushed yet: for whoever shows or measures progress.
         """
-        answers = Staging(merge, self._workshop, self._identity).run()
+        answers = Staging(merge, self._workshop, self._identity).run(made)
         self._close_idle()
         return answers
 

@@ -21,6 +21,8 @@ Answer = TypeVar("Answer")
 MAX_DATE = (1 << 34) - 1
 """Seconds since the epoch: the latest date that git's commit-graph can hold."""
 
+_REMEMBERED = 1000
+
 _DATE = re.compile(rb"> (\d{1,18}) [+-]\d+$")
 
 
@@ -75,6 +77,7 @@ class Objects:
     def __init__(self, mirror: Mirror) -> None:
         self.mirror = mirror
         self._open: dict[str, Conversation] = {}
+        self._commits: dict[Sha, Commit] = {}
         self._scratch: Path | None = None
         # No file name can hold what ends an answer, since nobody knows it before this process.
         self._mark = secrets.token_hex(16).encode()
@@ -111,6 +114,11 @@ class Objects:
 
     def commit(self, sha: Sha) -> Commit:
         """Return the commit `sha`; raises GitError where it is missing or something else."""
+        if sha not in self._commits:
+            self._remember(sha, self._read_commit(sha))
+        return self._commits[sha]
+
+    def _read_commit(self, sha: Sha) -> Commit:
         content = self.read(sha, "commit")
         assert content is not None
         head, _, message = content.partition(b"\n\n")
@@ -142,7 +150,9 @@ class Objects:
             talk.say(os.fsencode(scratch) + b"\n")
             return check_sha(talk.line().decode())
 
-        return self._ask("hash-object", ask)
+        made = self._ask("hash-object", ask)
+        self._remember(made, commit)
+        return made
 
     def changed(self, before: Sha, after: Sha) -> tuple[str, ...]:
         """Return the paths that differ between two trees, sorted as git does; a renamed file counts under both its names.
@@ -159,6 +169,11 @@ class Objects:
 
         listed = self._ask("diff-tree", ask)
         return tuple(path.decode("utf-8", errors="surrogateescape") for path in listed.split(b"\0") if path)
+
+    def _remember(self, sha: Sha, commit: Commit) -> None:
+        if len(self._commits) >= _REMEMBERED:
+            self._commits.clear()
+        self._commits[sha] = commit
 
     @staticmethod
     def _info(talk: Conversation, sha: Sha) -> tuple[str, int] | None:

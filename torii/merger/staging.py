@@ -20,6 +20,7 @@ from torii.merger.answer import ConfigFile, StageAnswer, StagedState
 from torii.merger.gathering import Gathered, Needs, gather
 from torii.merger.merging import Clash, Merging
 from torii.merger.modes import Identity, Modes, Tip
+from torii.merger.objects import Entry, Objects
 from torii.merger.places import Place
 from torii.merger.states import BranchStack
 from torii.model.build import StagedBranch
@@ -57,9 +58,12 @@ class Staging:
         self._refused: dict[BuildSetId, str] = {}
         self._gathered: dict[ProjectName, Gathered | str] = {}
         self._stacks: dict[Branch, BranchStack] = {}
+        # What most stages of a request share is read once.
+        self._configs: dict[Entry | None, ConfigFile] = {}
+        self._tip_configs: dict[Sha, ConfigFile] = {}
 
-    def run(self) -> tuple[StageAnswer, ...]:
-        """Return one answer a stage, in order. Refs are pushed when it returns."""
+    def run(self, made: Callable[[StageAnswer], None]) -> tuple[StageAnswer, ...]:
+        """Return one answer a stage, in order. Refs are pushed when it returns; `made` is told of each stage before that."""
         self._gather()
         answers: list[StageAnswer] = []
         stopped = ""
@@ -69,6 +73,7 @@ class Staging:
             if isinstance(outcome, MergeUnavailable) and not stopped:
                 stopped = f"the state ahead could not be tried: {outcome.reason}"
             answers.append(StageAnswer(stage.build_set, outcome))
+            made(answers[-1])
         return self._pushed(answers)
 
     # -- fetching
@@ -143,12 +148,11 @@ class Staging:
             files = self._files_of_state(stage.project, made[own])
         branches = tuple(self._staged(stage, branch, stack) for branch, stack in made.items())
         workshop = self._known(stage.project)
-        objects = workshop.merging.objects
         answer = StagedState(
             branches,
             tuple(printable(path) for path in files),
             self._config(workshop, made[own].now.tree),
-            self._config(workshop, objects.commit(made[own].base).tree),
+            self._tip_config(workshop, made[own].base),
         )
         self._stacks |= made
         return answer
@@ -212,9 +216,19 @@ class Staging:
     def _ref(self, stage: Stage, branch: str) -> str:
         return check_ref(f"refs/staging/{self._merge.pipeline}/{stage.build_set}/{branch}")
 
+    def _tip_config(self, workshop: Workshop, tip: Sha) -> ConfigFile:
+        if tip not in self._tip_configs:
+            self._tip_configs[tip] = self._config(workshop, workshop.merging.objects.commit(tip).tree)
+        return self._tip_configs[tip]
+
     def _config(self, workshop: Workshop, tree: Sha) -> ConfigFile:
         objects = workshop.merging.objects
         entry = objects.entry(tree, CONFIG_NAME.encode())
+        if entry not in self._configs:
+            self._configs[entry] = self._read_config(objects, entry)
+        return self._configs[entry]
+
+    def _read_config(self, objects: Objects, entry: Entry | None) -> ConfigFile:
         if entry is None:
             return ConfigFile()
         if entry.mode not in (0o100644, 0o100755, 0o100664):

@@ -17,7 +17,7 @@ from torii.gearman.functions import build_function, define_function, stop_functi
 from torii.jobs import PARAMETERS, JobLibrary, JobSource, RenderedJob
 from torii.model.ids import BuildId, ProjectName, Sha
 from torii.model.job import JobDefinition
-from torii.results.layout import artifacts, console, record
+from torii.results.layout import artifact, console, record
 from torii.results.record import BuildRecord, decode
 from torii.store.blobs import FolderBlobs
 from torii.worker import BuildWorker
@@ -173,7 +173,7 @@ class WorkerLab:
         return self.blobs.read(console(build)).decode(errors="replace") if self.blobs.exists(console(build)) else ""
 
     def artifact(self, build: BuildId, path: str) -> bytes:
-        return self.blobs.read(artifacts(build) + path)
+        return self.blobs.read(artifact(build, path))
 
     def stop_build(self, worker: BuildWorker, **which: str) -> Answer:
         return self.ask(stop_function(worker.id), json.dumps({**which, "TORII_SIGNATURE": sign_parameters(KEY, which)}).encode())

@@ -15,8 +15,7 @@ from pathlib import Path
 import structlog
 
 from torii.config.settings import Network
-from torii.errors import OperatorError
-from torii.git import GitError
+from torii.errors import OperatorError, ToriiError
 from torii.model.build import Result
 from torii.model.ids import BuildId
 from torii.results.layout import console as console_key
@@ -175,7 +174,7 @@ class _Build:
             url = expand(job.checkout.url, self._assignment.parameters)
             try:
                 place = Place(place.root, self._site.mirrors.objects(url))
-            except GitError as error:
+            except ToriiError as error:
                 raise CheckoutError(str(error)) from error
             seen = self._confinement.view(place).objects or ""
             commit = self._site.mirrors.checkout(job.checkout, self._assignment.parameters, place.workspace, seen)

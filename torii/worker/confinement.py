@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -30,7 +31,13 @@ _ETC_FILE = 4 * 1024 * 1024
 _ETC_TOTAL = 64 * 1024 * 1024
 _SYSTEM = ("/usr", "/opt", "/nix", "/gnu")
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_ETC_OWN = ("passwd", "group", "resolv.conf", "torii")
+_ETC_BOUND = ("alternatives", "fonts", "ssl/certs")
+"""Public by what they are, and hundreds of links each: mounted as they are."""
+_ETC_LEFT_OUT = re.compile(
+    r"apparmor.*|cron.*|dbus-1|default|init\.d|logrotate\.d|network.*|pam\.d|polkit-1|rc.\.d|runit|security|skel|ssh|sudoers.*|sv|systemd|torii|udev"
+    r"|passwd-?|group-?|g?shadow-?|resolv\.conf"
+)
+"""How the machine is run, which is nothing to a build; and what it gets its own of."""
 
 
 class Confinement(Protocol):
@@ -216,12 +223,14 @@ def copy_etc(source: Path, target: Path, hidden: Sequence[Path]) -> None:
     target.mkdir(parents=True, mode=0o755)
     left = _ETC_TOTAL
     for folder, folders, files in os.walk(source):
-        here = target / os.path.relpath(folder, source)
+        below = os.path.relpath(folder, source)
+        if below == ".":
+            folders[:], files = ([name for name in names if not _ETC_LEFT_OUT.fullmatch(name)] for names in (folders, files))
+        here = target / below
         folders[:] = [name for name in folders if _enter(Path(folder, name), here / name, hidden)]
+        folders[:] = [name for name in folders if os.path.normpath(os.path.join(below, name)) not in _ETC_BOUND]  # noqa: PTH118
         for name in files:
             left -= _copy(Path(folder, name), here / name, hidden, left)
-    for name in _ETC_OWN:
-        (target / name).unlink(missing_ok=True)
     (target / "passwd").write_text(
         f"root:x:0:0:root:/root:/bin/sh\n{USER}:x:{_ID}:{_ID}::/home/{USER}:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"
     )
@@ -230,12 +239,13 @@ def copy_etc(source: Path, target: Path, hidden: Sequence[Path]) -> None:
 
 
 def _enter(path: Path, target: Path, hidden: Sequence[Path]) -> bool:
+    """Make the folder `target` if that at `path` may be seen, and return whether there is something to copy below it."""
     try:
         status = path.lstat()
         if stat.S_ISLNK(status.st_mode):
             target.symlink_to(path.readlink())
             return False
-        if status.st_mode & 0o5 != 0o5 or path == Path("/etc/torii") or path in hidden:
+        if status.st_mode & 0o5 != 0o5 or path in hidden:
             return False
         target.mkdir(mode=0o755)
     except OSError:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torii.errors import OperatorError
-from torii.git import GitError, Mirror, Remote, check_ref, check_sha, check_url, redact
+from torii.errors import OperatorError, ToriiError
+from torii.git import Mirror, Remote, check_ref, check_sha, check_url, redact
 from torii.git import environment as git_environment
 from torii.git import process as git
 from torii.model.ids import Sha
@@ -76,7 +76,9 @@ class Mirrors:
             if problem:
                 raise CheckoutError(f"{commit} cannot be checked out: {problem}")
             _borrow(workspace, objects)
-        except (GitError, OSError) as error:
+        except CheckoutError:
+            raise
+        except (ToriiError, OSError) as error:
             raise CheckoutError(f"{text[:80]} of {redact(url)} cannot be checked out: {error}") from error
         return commit
 

@@ -86,6 +86,26 @@ def test_nothing_that_happens_behind_an_item_restarts_its_builds(story):
     assert [held.request.id for held in story.lab.running() if held.request.change == a] == before
 
 
+def test_what_is_being_merged_while_the_change_ahead_of_it_lands_is_not_tested_again(story):
+    a, b, c = story.approve("a", "b", "c")
+    lab = story.lab
+    of = {held.request.change: held for held in lab.running()}
+    lab.end(of[b].request.id, Result.FAILURE)
+    lab.feed(lab.pending.pop())
+    (staged,) = lab.pending
+    lab.pending.clear()
+    lab.end(of[a].request.id, Result.SUCCESS)
+    lab.settle()
+    assert story.merged == [a]
+    assert story.reported(b) == "FAILURE"
+    lab.feed(staged)
+    lab.settle()
+    assert "past the gate" not in story.why(c)
+    assert len([held for held in lab.builds.values() if held.request.change == c]) == 2
+    story.finish(c, "unit")
+    assert story.merged == [a, c]
+
+
 def test_a_conflict_with_a_change_ahead_waits_for_that_change(story):
     a = story.push("a", {SAME: "a"})
     b = story.push("b", {SAME: "b"})

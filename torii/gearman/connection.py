@@ -32,6 +32,13 @@ PACKET_LIMIT = 64 * 1024 * 1024
 ADMIN_LIMIT = 64 * 1024
 """Bytes of the longest line of the text protocol that is believed."""
 
+HANDLERS = {
+    kind: "handle" + "".join(word.capitalize() for word in name.split("_")).replace("ClientId", "ClientID")
+    for kind, name in constants.types.items()
+    if name != "JOB_ASSIGN_UNIQ"
+} | {constants.JOB_ASSIGN_UNIQ: "handleJobAssignUnique"}
+"""The method of gear's that deals with each type of packet. Called directly, since gear's own way formats a log line first, always."""
+
 _READ = 16 * 1024
 _HEADER = struct.Struct("!4sii")
 _FIRST_PAUSE = 0.05
@@ -52,6 +59,10 @@ class Framed(gear.Connection):
     """Cuts what arrives into packets. `receive` reads once, `take` gives what is complete so far."""
 
     input_buffer: bytearray
+
+    def changeState(self, state: str) -> None:
+        self.state = state
+        self.state_time = time.time()
 
     def receive(self) -> bool:
         """Read what is there; returns False when the other side has closed. For use when the socket is known to be readable."""
@@ -225,6 +236,12 @@ class Lively(gear.BaseClient):
             log.warning("gearman.connection_failed", server=f"{conn.host}:{conn.port}", error=str(error))
             return False
         return True
+
+    def handlePacket(self, packet: gear.Packet) -> None:
+        handler = HANDLERS.get(packet.ptype)
+        if handler is None:
+            raise gear.InvalidDataError(f"no packet is of type {packet.ptype}")
+        getattr(self, handler)(packet)
 
     def _handle(self, packet: gear.Packet) -> None:
         try:

@@ -11,6 +11,7 @@ the process; whoever submitted it submits it again.
 from __future__ import annotations
 
 import contextlib
+import random
 import select
 import socket
 import threading
@@ -21,7 +22,7 @@ import structlog
 from gear import constants
 
 from torii.errors import OperatorError
-from torii.gearman.connection import PACKET_LIMIT, Framed, tune
+from torii.gearman.connection import HANDLERS, PACKET_LIMIT, Framed, tune
 
 log = structlog.get_logger()
 
@@ -137,15 +138,26 @@ class _GearServer(gear.Server):
         except OSError as error:
             raise gear.DisconnectError from error
 
+    def writeToConnection(self, conn: gear.ServerConnection) -> None:
+        conn.sendQueuedData()
+
+    def wakeConnections(self, job: gear.ServerJob | None = None) -> None:
+        """Wake every sleeper that could take `job`, in any order. One would do, were none of them ever hung or gone to another server."""
+        sleepers = [conn for conn in self.active_connections if conn.state == "SLEEP" and (job is None or job.name in conn.functions)]
+        random.shuffle(sleepers)
+        for conn in sleepers:
+            self.wakeConnection(conn)
+
     def _processPollEvent(self, conn: gear.ServerConnection, event: int) -> None:
         super()._processPollEvent(conn, event)
         while self._dirty:
             self._dirty.pop().sendQueuedData()
 
     def handlePacket(self, packet: gear.Packet) -> None:
-        if packet.ptype not in constants.types:
+        handler = HANDLERS.get(packet.ptype)
+        if handler is None:
             raise gear.InvalidDataError(f"no packet is of type {packet.ptype}")
-        super().handlePacket(packet)
+        getattr(self, handler)(packet)
 
     def handleEchoReq(self, packet: gear.Packet) -> None:
         packet.connection.sendPacket(gear.Packet(constants.RES, constants.ECHO_RES, packet.data))

@@ -31,6 +31,9 @@ _ETC_FILE = 4 * 1024 * 1024
 _ETC_TOTAL = 64 * 1024 * 1024
 _SYSTEM = ("/usr", "/opt", "/nix", "/gnu")
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_PROC_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus", "fs")
+_PROC_MASKED = ("acpi", "asound", "kcore", "keys", "latency_stats", "scsi", "sched_debug", "timer_list", "timer_stats")
+"""What container engines keep from containers."""
 _ETC_BOUND = ("alternatives", "fonts", "ssl/certs")
 """Public by what they are, and hundreds of links each: mounted as they are."""
 _ETC_LEFT_OUT = re.compile(
@@ -160,26 +163,26 @@ class Bubblewrap:
                 yield from ("--symlink", str(path.readlink()), str(path))
             elif path.is_dir():
                 yield from ("--ro-bind", str(path), str(path))
-        yield from (
-            "--ro-bind",
-            str(self._etc),
-            "/etc",
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-            "--dir",
-            "/run/torii",
-            "--dir",
-            "/var/lib",
-            "--dir",
-            "/sys",
-        )
+        yield from ("--ro-bind", str(self._etc), "/etc")
+        for name in _ETC_BOUND:
+            if (self._etc / name).is_dir():
+                yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
+        yield from ("--dev", "/dev", "--proc", "/proc", "--dir", "/run/torii", "--dir", "/var/lib", "--dir", "/sys")
+        yield from _closed_proc()
         if network is Network.HOST:
             yield from ("--ro-bind-try", os.path.realpath("/etc/resolv.conf"), "/etc/resolv.conf")
         for path in hidden:
             if any(path.is_relative_to(folder) for folder in _SYSTEM):
                 yield from ("--tmpfs", str(path)) if path.is_dir() else ("--ro-bind", "/dev/null", str(path))
+
+
+def _closed_proc() -> Iterator[str]:
+    """Close what root may change in /proc without any capability: it goes by the owner, and where the worker is root so is the build."""
+    for name in _PROC_READ_ONLY:
+        yield from ("--ro-bind-try", f"/proc/{name}", f"/proc/{name}")
+    for path in (Path("/proc", name) for name in _PROC_MASKED):
+        if path.exists():
+            yield from ("--tmpfs", str(path)) if path.is_dir() else ("--ro-bind", "/dev/null", str(path))
 
 
 def choose(wanted: Sandbox, scratch: Path, network: Network, hidden: Iterable[Path]) -> Confinement:

@@ -117,6 +117,7 @@ class BuildWorker:
             stopper.join(max(0.0, limit - time.monotonic()))
         if self._quarters is not None and not len(self._builds):
             self._quarters.leave()
+            self._quarters = None
         log.info("worker.stopped", worker=self.id)
 
     @property

@@ -203,7 +203,8 @@ from torii.config.settings import *
 from torii.store.blobs import FolderBlobs
 from torii.worker import BuildWorker
 state, port, sandbox = Path(sys.argv[1]), int(sys.argv[2]), Sandbox(sys.argv[3])
-worker = BuildWorker(WorkerSettings(executors=1, sandbox=sandbox), [("127.0.0.1", port)], sys.argv[4].encode(), FolderBlobs(state / "blobs"), state)
+settings = WorkerSettings(executors=1, sandbox=sandbox)
+worker = BuildWorker(settings, [("127.0.0.1", port)], sys.argv[4].encode(), FolderBlobs(state / "blobs"), state)
 worker.start()
 (state / "id").write_text(worker.id)
 threading.Event().wait()

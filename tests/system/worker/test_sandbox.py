@@ -63,7 +63,7 @@ def test_no_file_outside_of_the_build_can_be_written(lab):
         "touch /x",
         "touch /run/x",
         "touch /var/x",
-        "echo 1 > /proc/sys/kernel/panic",
+        "cat /proc/sys/kernel/printk_ratelimit > /proc/sys/kernel/printk_ratelimit",
         "echo h > /proc/sysrq-trigger",
         "touch /run/torii/steps/x",
         "echo exit 0 > /run/torii/steps/run",
@@ -80,14 +80,19 @@ def test_no_file_outside_of_the_build_can_be_written(lab):
 @needs_bwrap
 def test_builds_see_nothing_of_each_other(lab):
     worker = lab.worker(executors=2)
-    other = lab.define(worker, JobDefinition("other", "touch secret /tmp/secret $HOME/secret\nwhile ! test -e go; do sleep 0.02; done\n"))
+    other = lab.define(
+        worker,
+        JobDefinition(
+            "other", "touch of-another-build /tmp/of-another-build $HOME/of-another-build\nwhile ! test -e go; do sleep 0.02; done\n"
+        ),
+    )
     _, answer = lab.submit(other)
     answer.started()
     record, log = lab.build(
-        worker, "#!/bin/sh\nfind / -name 'secret' 2>/dev/null\nps -e 2>/dev/null | wc -l\nls /proc | grep -c '^[0-9]'\n"
+        worker, "#!/bin/sh\nfind / -name of-another-build 2>/dev/null\nps -e 2>/dev/null | wc -l\nls /proc | grep -c '^[0-9]'\n"
     )
     assert record.result is Result.SUCCESS
-    assert "secret" not in log
+    assert "/of-another-build" not in log
     assert int(log.splitlines()[-2]) < 10
     for folder in (lab.state / "workspaces" / worker.id / "builds").glob("*/workspace"):
         (folder / "go").touch()
@@ -101,6 +106,15 @@ def test_a_folder_that_is_left_over_is_seen_by_no_later_build(lab):
     _, log = lab.build(worker, "ls -A $HOME /tmp .\n")
     assert ".profile" not in log
     assert "left" not in log
+
+
+@needs_bwrap
+def test_what_programs_need_of_etc_is_there(lab):
+    record, log = lab.build(
+        lab.worker(), "whoami; ls /etc/ssl/certs /etc/alternatives /etc/ld.so.cache >/dev/null; getent passwd root; cc() { :; }\n"
+    )
+    assert record.result is Result.SUCCESS, log
+    assert "\ntorii\n" in log
 
 
 @needs_bwrap

@@ -65,7 +65,7 @@ def _stand_on_parent(world: World, item: Item, conflicting: BuildSet) -> None:
             if build_set.phase is SetPhase.MERGING and item.subject.id in {change for change, _ in build_set.changes}:
                 build_set.changes = tuple(pair for pair in build_set.changes if pair[0] != item.subject.id)
                 if build_set.parent == conflicting.id:
-                    build_set.parent = conflicting.parent
+                    build_set.parent, build_set.state = conflicting.parent, conflicting.state
 
 
 def _unavailable(world: World, item: Item, build_set: BuildSet, reason: str) -> None:
@@ -76,7 +76,7 @@ def _unavailable(world: World, item: Item, build_set: BuildSet, reason: str) -> 
         build_set.reason = f"could not be merged for testing after {build_set.merge_attempts} attempts: {reason}"
         world.decide(item, build_set.reason)
         return
-    build_set.phase = SetPhase.PLANNED
+    build_set.phase, build_set.state = SetPhase.PLANNED, ()
     delay = backoff(config.merge_retry, build_set.merge_attempts)
     world.remind(f"merge {build_set.id}", delay)
     world.decide(item, f"could not be merged for testing (attempt {build_set.merge_attempts}, next in {delay:.0f} s): {reason}")
@@ -98,9 +98,8 @@ def merge_due(world: World, number: BuildSetId) -> None:
 def _staged(world: World, item: Item, build_set: BuildSet, staged: Staged) -> bool:
     """Take the staged state, choose its jobs and start them. Returns whether it taught a new tip of the item's branch."""
     build_set.phase, build_set.staged = SetPhase.BUILDING, staged.branches
-    parent = world.sets.get(build_set.parent) if build_set.parent else None
-    inherited = {(base.project, base.branch): base for base in (parent.state if parent else ())}
     own = build_set.own
+    inherited = {(base.project, base.branch): base for base in _ground(world, build_set)}
     before = inherited.get((own.project, own.branch))
     build_set.onto = before.commit if before else own.base
     mine = tuple(change for change, _ in build_set.changes)
@@ -111,6 +110,19 @@ def _staged(world: World, item: Item, build_set: BuildSet, staged: Staged) -> bo
     if isinstance(item.subject, BranchState):
         return False
     return before is None and learn_tip(world, own.project, own.branch, own.base)
+
+
+def _ground(world: World, build_set: BuildSet) -> tuple[StageBase, ...]:
+    """Return the state that `build_set` was merged on, () for the branch tips.
+
+    Where what it stands on merged while it was being merged, either may be: the merger saw the tip from before that, or a later one.
+    """
+    parent = world.sets.get(build_set.parent) if build_set.parent else None
+    if parent is not None:
+        return parent.state
+    own = build_set.own
+    known = any((base.project, base.branch, base.tip) == (own.project, own.branch, own.base) for base in build_set.state)
+    return build_set.state if known else ()
 
 
 def _choose_jobs(world: World, item: Item, build_set: BuildSet, staged: Staged) -> None:

@@ -157,6 +157,8 @@ def _merged(world: World, item: Item, change: Change, build_set: BuildSet, merge
             for standing in other.build_sets:
                 if standing.parent == build_set.id:
                     standing.parent = None  # what it stood on is the branch now
+                    if standing.phase is SetPhase.MERGING:
+                        standing.state = build_set.state  # a merger may be standing it on that just now
         reason = f"merged as {words.short(merged.commit)}"
     else:
         reason = (

@@ -60,7 +60,8 @@ class BuildSet:
     """One speculative state of an item: its change on top of build set `parent`, or on the real branch tip where that is None.
 
     Parents form a tree: a path of the design is the way from a build set up to the tip. `state` is what a build set on top of this one
-    starts from; `onto` the commit under this item's own merge, which must be the branch tip when it is submitted.
+    starts from; `onto` the commit under this item's own merge, which must be the branch tip when it is submitted. Where the parent merged
+    while this one is being merged, `state` is the parent's until that is answered.
     """
 
     id: BuildSetId

@@ -10,8 +10,8 @@ import click
 from torii.cli.logs import set_up_logging
 from torii.cli.running import run_until_stopped
 from torii.cli.where import configuration, where_options
-from torii.cli.worker import gearman_servers
 from torii.config.settings import ServerConfig
+from torii.gearman.address import servers_of
 from torii.runtime.system import Role, System
 
 
@@ -34,7 +34,7 @@ def command(server: Path | None, state: Path | None, mergers: int | None, verbos
     set_up_logging(verbose)
     config = configuration(server, state)
     config = dataclasses.replace(config, mergers=mergers or max(1, config.mergers))
-    where = ", ".join(f"{host}:{port}" for host, port in gearman_servers(config))
+    where = ", ".join(f"{host}:{port}" for host, port in servers_of(config.gearman, config.state))
     run_until_stopped(System(config, frozenset({Role.MERGER})), lambda _: _ready_line(config, where))
 
 

@@ -65,17 +65,11 @@ def _by_url(url: str, key: str | None) -> tuple[tuple[tuple[str, int], ...], byt
 
 
 def _by_configuration(server: Path | None, state: Path | None) -> tuple[tuple[tuple[str, int], ...], bytes]:
-    from torii.config.server import load_server
+    from torii.cli.where import configuration
+    from torii.gearman.address import servers_of
 
-    config = load_server(server, state)
-    return _servers(config.gearman), _key(config.gearman, config.state)
-
-
-def _servers(gearman: GearmanSettings) -> tuple[tuple[str, int], ...]:
-    if not gearman.servers and gearman.port == 0:
-        raise OperatorError("server.yml has the embedded Gearman server take any free port (gearman.port: 0); give --url HOST:PORT")
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(gearman.host, gearman.host)
-    return gearman.servers or ((host, gearman.port),)
+    config = configuration(server, state)
+    return servers_of(config.gearman, config.state), _key(config.gearman, config.state)
 
 
 def _key(gearman: GearmanSettings, state: Path) -> bytes:

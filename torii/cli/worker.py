@@ -10,10 +10,8 @@ from pathlib import Path
 import click
 
 from torii.cli.where import configuration, where_options
-from torii.config.settings import ServerConfig
-from torii.errors import ConfigurationError
 from torii.gearman import load_key
-from torii.gearman.admin import Address
+from torii.gearman.address import servers_of
 from torii.store.blobs import FolderBlobs
 from torii.worker import open_worker
 
@@ -45,7 +43,7 @@ def command(server: Path | None, state: Path | None, labels: tuple[str, ...], ex
     config = dataclasses.replace(config, worker=settings)
     blobs = FolderBlobs(config.store.blobs or config.state / "blobs")
     key = load_key(config.gearman, config.state)
-    worker = open_worker(config, gearman_servers(config), key, blobs, hidden=[server.absolute()] if server else [])
+    worker = open_worker(config, servers_of(config.gearman, config.state), key, blobs, hidden=[server.absolute()] if server else [])
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
@@ -54,12 +52,3 @@ def command(server: Path | None, state: Path | None, labels: tuple[str, ...], ex
         over.wait()
     finally:
         worker.stop(_STOP_LIMIT)
-
-
-def gearman_servers(config: ServerConfig) -> tuple[Address, ...]:
-    """Return the Gearman servers that `config` names, or where the embedded one listens. Raises ConfigurationError for port 0."""
-    if config.gearman.servers:
-        return config.gearman.servers
-    if config.gearman.port == 0:
-        raise ConfigurationError("gearman.port is 0 (any free one) in server.yml, so nobody can find the embedded server; give it a port")
-    return ((config.gearman.host, config.gearman.port),)

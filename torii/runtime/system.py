@@ -15,10 +15,14 @@ from torii.config.server import gate_config
 from torii.config.settings import ServerConfig
 from torii.dispatch import GearmanDispatcher
 from torii.gearman import Client, Server, load_key
+from torii.gearman.address import announce, servers_of
+from torii.gearman.admin import Address
+from torii.git import kill_running
 from torii.jobs import JobLibrary
 from torii.merger.client import GearmanMerger
 from torii.merger.worker import MergerWorker
 from torii.model.command import Report
+from torii.model.ids import ProjectName
 from torii.results.message import compose
 from torii.results.stored import StoredResults
 from torii.runtime.inbox import Inbox
@@ -26,6 +30,7 @@ from torii.runtime.performer import Performer
 from torii.runtime.ports import Source
 from torii.runtime.scheduler import Scheduler, Surroundings
 from torii.sources.registry import open_source
+from torii.sources.wake import WakeListener
 from torii.store.lease import acquire_lease
 from torii.store.store import Store, open_configured
 from torii.web.server import WebServer
@@ -33,8 +38,10 @@ from torii.worker.worker import BuildWorker
 
 log = structlog.get_logger()
 
-STOP_LIMIT = 4.0
-"""Seconds in which everything must have stopped."""
+STOP_LIMIT = 3.0
+"""Seconds that a part may take to stop."""
+GIT_LIMIT = 1.5
+"""Seconds that git commands under way are given when everything stops."""
 
 
 class Role(Enum):
@@ -61,7 +68,7 @@ class System:
         self.roles = roles
         self._clock = clock
         self._cleanup = ExitStack()
-        self._servers = config.gearman.servers or ((config.gearman.host, config.gearman.port),)
+        self._servers: tuple[Address, ...] = ()
         self.store: Store | None = None
         self.web: WebServer | None = None
         self.scheduler: Scheduler | None = None
@@ -69,7 +76,7 @@ class System:
         self.sources: dict[str, Source] = {}
 
     @property
-    def gearman(self) -> tuple[tuple[str, int], ...]:
+    def gearman(self) -> tuple[Address, ...]:
         """The Gearman servers in use, as (host, port)."""
         return self._servers
 
@@ -97,7 +104,10 @@ class System:
             server = Server(self.config.gearman.host, self.config.gearman.port)
             server.start()
             self._cleanup.callback(server.stop)
+            announce(self.config.state, server.address)
             self._servers = (server.address,)
+        else:
+            self._servers = servers_of(self.config.gearman, self.config.state)
         if Role.MERGER in self.roles:
             mergers = MergerWorker(self.config, self._servers, key, max(1, self.config.mergers))
             mergers.start()
@@ -112,6 +122,9 @@ class System:
             self._cleanup.callback(self.scheduler.stop, STOP_LIMIT)
             self.scheduler.start(surroundings)
             self._start_sources(self.store)
+            listener = WakeListener(self._servers, key, self._by_project())
+            listener.start()
+            self._cleanup.callback(listener.stop, STOP_LIMIT / 2)
 
     def _start_worker(self, key: bytes, store: Store) -> None:
         hidden = [self.config.store.blobs] if self.config.store.blobs else []
@@ -134,9 +147,6 @@ class System:
 
         for connection in self.config.connections:
             self.sources[connection.name] = open_source(connection, self.config.projects, mirrors, inbox, text_of)
-        by_project = {
-            project.name: self.sources[project.connection] for project in self.config.projects if project.connection in self.sources
-        }
         client = Client(self._servers, "torii-merges")
         merger = GearmanMerger(client, key, inbox, store.instance)
         library = JobLibrary(self.url)
@@ -146,7 +156,10 @@ class System:
         self._cleanup.callback(client.stop)
         self._cleanup.callback(merger.stop, STOP_LIMIT / 2)
         self._cleanup.callback(dispatcher.stop, STOP_LIMIT / 2)
-        return Surroundings(Performer(by_project, merger, dispatcher, inbox), merger, dispatcher)
+        return Surroundings(Performer(self._by_project(), merger, dispatcher, inbox), merger, dispatcher)
+
+    def _by_project(self) -> dict[ProjectName, Source]:
+        return {project.name: self.sources[project.connection] for project in self.config.projects if project.connection in self.sources}
 
     def _start_sources(self, store: Store) -> None:
         for source in self.sources.values():
@@ -158,7 +171,14 @@ class System:
 
     def stop(self) -> None:
         """Stop every part, in the order opposite to the start."""
-        self._cleanup.close()
+        impatience = threading.Timer(GIT_LIMIT, kill_running)  # what hangs on a remote is asked for again at the next start
+        impatience.daemon = True
+        impatience.start()
+        try:
+            self._cleanup.close()
+        finally:
+            impatience.cancel()
+            kill_running()
 
     def fault(self) -> str:
         """Return why this process cannot go on; empty while it can."""

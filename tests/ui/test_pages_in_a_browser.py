@@ -129,13 +129,25 @@ def test_an_address_of_a_line_leads_to_it_in_a_log_of_100_megabytes(open_page, a
     expect(page.locator("#L499800")).to_be_in_viewport()  # the first line there was: it stays where it stood
     page.get_by_role("button", name="Start").click()
     expect(page.locator("#L1")).to_be_in_viewport()
-    for _ in range(18):
-        last = page.locator(".piece").last
+
+
+def test_of_a_long_log_only_the_part_around_the_reader_is_kept(open_page, afternoon):
+    build = afternoon.builds[RUNNING]
+    afternoon.log(build, "".join(f"{number} {'x' * 90}\n" for number in range(21_000)))
+    afternoon.end(build, Result.SUCCESS)
+    page = open_page(f"/builds/{build.id}")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator("#L1")).to_be_in_viewport()
+    last = page.locator(".piece").last
+    for _ in range(13):
         end = last.get_attribute("data-end")
         page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
         expect(last).not_to_have_attribute("data-end", end)
-    expect(page.locator("#L1")).to_have_count(0)  # of a long log only the part around the reader is kept
-    assert page.locator(".piece").count() <= 17
+    expect(page.locator("#L1")).to_have_count(0)
+    assert page.locator(".piece").count() == 12
+    page.get_by_role("button", name="Show what is before").click()
+    expect(page.locator("#L1")).to_have_count(1)
+    assert page.locator(".piece").count() == 12
 
 
 def test_a_click_on_a_number_marks_its_line(open_page):

@@ -36,8 +36,7 @@ def make_app(pages: Pages, blobs: Blobs, pipelines: tuple[PipelineSpec, ...] = (
         _log.error("page-without-store", path=request.url.path, error=str(error))
         return site.problem(request, 503, "Torii cannot read its store just now. Its own log says why.", {"retry-after": "5"})
 
-    def bug(request: Request, error: Exception) -> Response:
-        _log.error("page-failed", path=request.url.path, exc_info=error)
+    def bug(request: Request, _: Exception) -> Response:
         return site.problem(request, 500, "Torii met an error of its own while it made this page. Its log has the details.")
 
     # Downloads are sent as they are: a range of something packed would be another range.

@@ -7,8 +7,11 @@ import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_log = structlog.get_logger(__name__)
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -39,7 +42,10 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        await (self._refusal(scope) or self._app)(scope, receive, _guarded(send))
+        try:
+            await (self._refusal(scope) or self._app)(scope, receive, _guarded(send))
+        except Exception:  # Starlette has sent what it could by now; the server closes the connection of an answer that is not whole
+            _log.exception("page-failed", path=scope["path"])
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         if scope["method"] not in ("GET", "HEAD"):

@@ -125,6 +125,7 @@ def _config(app: Guard) -> uvicorn.Config:
         lifespan="off",
         loop="asyncio",
         log_config=None,
+        log_level="critical",  # it complains of what clients do; what we do is logged by the guard
         access_log=False,
         server_header=False,
         proxy_headers=False,

@@ -311,6 +311,18 @@ def test_a_store_that_fails_is_told_on_the_page_and_by_health():
         assert "cannot read its store" in answer.text
 
 
+def test_an_error_of_ours_tells_a_reader_no_more_than_that(afternoon):
+    class Faulty:
+        def __getattr__(self, name):
+            raise ZeroDivisionError("secret detail")
+
+    answer = ask(Guard(make_app(Faulty(), afternoon.blobs), ()), "/")
+    assert answer.status == 500
+    assert "an error of its own" in answer.text
+    assert "secret" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 def test_assets_keep_for_ever_at_the_address_that_names_their_content(app):
     address = re.search(r"/static/torii\.css\?[0-9a-f]+", ask(app, "/").text)[0]
     assert "immutable" in ask(app, address).headers["cache-control"]

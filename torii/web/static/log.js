@@ -7,7 +7,8 @@ const earlier = document.getElementById("log-earlier");
 const later = document.getElementById("log-later");
 const follow = document.getElementById("log-follow");
 const followBox = document.getElementById("log-follow-box");
-const KEPT = 16; // pieces in the page, of at most 128 KiB of log each
+const KEPT = 12; // pieces in the page, of at most 128 KiB and 4,000 lines of log each
+const FULL = 1500; // lines; what a growing log adds a little at a time is put together up to this
 let done = root.dataset.done === "yes";
 let turn = Promise.resolve(); // one thing after the other
 
@@ -45,7 +46,7 @@ function element(piece) {
 function settle() {
   earlier.hidden = !first() || first().dataset.start.startsWith("0_");
   later.hidden = !last() || last().dataset.more !== "yes";
-  empty.hidden = text.textContent !== "";
+  empty.hidden = text.querySelector(".ln") !== null;
   if (done) write(empty, "It left no log.");
   followBox.hidden = done;
 }
@@ -54,8 +55,7 @@ function append(piece) {
   last()?.querySelector(".pending")?.remove();
   const made = element(piece);
   const begins = piece.start.split("_")[0];
-  // What a growing log adds is little at a time: it goes into the last piece until that is full.
-  if (last() && last().childElementCount < 1500 && last().dataset.end.split("_")[0] === begins) {
+  if (last() && last().childElementCount + made.childElementCount <= FULL && last().dataset.end.split("_")[0] === begins) {
     last().append(...made.childNodes);
     Object.assign(last().dataset, { end: piece.end, more: made.dataset.more });
   } else text.append(made);
@@ -63,9 +63,10 @@ function append(piece) {
   settle();
 }
 
+// Changes what stands above or below without moving what is being read.
 function keepPlace(change) {
-  const rowsNow = [...text.querySelectorAll(".ln")];
-  const mark = rowsNow.find((row) => row.getBoundingClientRect().bottom > 0);
+  let mark = null;
+  for (let y = 80; y < innerHeight && !mark; y += 40) mark = document.elementFromPoint(root.getBoundingClientRect().left + 20, y)?.closest(".ln");
   const before = mark?.getBoundingClientRect().top;
   change();
   if (mark?.isConnected) scrollBy(0, mark.getBoundingClientRect().top - before);

@@ -68,7 +68,7 @@ def parse_job(name: str, xml: bytes) -> Job:
     if len(xml) > SIZE_LIMIT:
         raise JobXmlError(f"the XML of job {name} is larger than {SIZE_LIMIT >> 20} MiB")
     try:
-        root = fromstring(xml)
+        root = fromstring(xml, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise JobXmlError(f"the XML of job {name} cannot be read: {error}") from error
     if root.tag != "project":

@@ -157,7 +157,8 @@ def test_what_jenkins_cannot_hold_is_refused_with_the_job_and_the_reason(library
 
 def test_a_template_of_the_team_takes_the_place_of_toriis_own(tmp_path: Path):
     (tmp_path / "job.yaml.j2").write_text(
-        "- job:\n    name: {{ name }}\n    defaults: torii\n    description: ours\n    wrappers: [torii-console]\n    builders: [{shell: {{ job.run }}}]\n"
+        "- job:\n    name: {{ name }}\n    defaults: torii\n    description: ours\n"
+        "    wrappers: [torii-console]\n    builders: [{shell: {{ job.run }}}]\n"
     )
     root = xml_of(JobLibrary(overrides=[tmp_path]), UNIT)
     assert root.findtext("builders/hudson.tasks.Shell/command") == "make check\n"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +31,7 @@ from torii.model.pipeline import Precedence
 log = structlog.get_logger()
 
 _CACHED = 10_000
+_SHOWN = 5
 
 
 class Library(Protocol):
@@ -106,6 +107,7 @@ class Definitions:
         self._jobs: dict[str, _Definition] = {}
         self._watched: dict[BuildId, _Watch] = {}
         self._workers: dict[str, tuple[str, ...] | None] = {}
+        self._met: set[str] = set()
         self._trouble = ""
         self._looked = 0.0
         self._turn = 0
@@ -149,6 +151,10 @@ class Definitions:
             told(self.known_managers)
 
         self._box.post(look)
+
+    def has_met(self, manager: str) -> bool:
+        """Whether `manager` is, or was, one of Torii's workers."""
+        return manager in self._met
 
     @property
     def known_managers(self) -> frozenset[str]:
@@ -220,6 +226,7 @@ class Definitions:
             self._registered = frozenset(name for name, status in functions.items() if status.workers)
             present = {name for name in self._registered if name.startswith(DEFINE)}
             self._workers = {name: self._workers.get(name) for name in present}
+            self._met |= self.known_managers
         for definition in self._jobs.values():
             self._recheck(definition)
             if now - definition.used < self._pace.fresh:
@@ -251,18 +258,17 @@ class Definitions:
     def _why(self, function: str) -> str:
         if self._trouble:
             return self._trouble
-        labels = sorted(" ".join(labels) or "none" for labels in self._workers.values() if labels is not None)
+        labels = Counter(" ".join(labels) or "none" for labels in self._workers.values() if labels is not None)
+        known = ", ".join(f"{text} ({count})" for text, count in labels.most_common(_SHOWN))
         if not self._workers:
             others = any(name.startswith(BUILD) for name in self._registered)
             who = "only workers for other jobs are connected" if others else "no worker is connected"
-        elif len(labels) < len(self._workers):
+        elif labels.total() < len(self._workers):
             who = f"{len(self._workers)} workers are connected and have yet to say whether they can run it"
+        elif labels.total() == 1:
+            who = f"a worker with labels {next(iter(labels))} is connected"
         else:
-            who = (
-                f"workers with labels {', '.join(labels)} are connected"
-                if len(labels) > 1
-                else f"a worker with labels {labels[0]} is connected"
-            )
+            who = f"{labels.total()} workers are connected, with labels: {known}"
         return f"no worker has registered {function}; {who}"
 
     def _tell_workers(self, definition: _Definition) -> None:

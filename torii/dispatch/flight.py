@@ -24,7 +24,8 @@ class Phase(Enum):
 class Flight:
     """A build on its way. `attempt` tells answers to an earlier submit from those to the latest, `turn` a stale timer from the latest.
 
-    `waits` is true until it is known to run; `adrift_at` is when the search for it began.
+    `waits` is true until it is known to run; `adrift_at` is when the search for it began; `missed` counts looks at which its worker was
+    not there.
     """
 
     request: BuildRequest
@@ -40,6 +41,7 @@ class Flight:
     stops: int = 0
     stop_handles: list[JobHandle] = field(default_factory=list)
     adrift_at: float = 0.0
+    missed: int = 0
 
     @property
     def id(self) -> BuildId:

@@ -31,7 +31,8 @@ from torii.runtime.ports import Outcome, Post, Results
 log = structlog.get_logger()
 
 _REMEMBERED = 10_000
-_SWEEP = 30.0
+_SWEEP = 15.0
+_MISSED = 2
 _STOP_PAUSE = 5.0
 _STOPS = 5
 _WATCH_PAUSE = 1.0
@@ -204,8 +205,7 @@ class GearmanDispatcher:
 
     def _drift(self, flight: Flight) -> None:
         flight.phase, flight.handle, flight.adrift_at = Phase.ADRIFT, None, time.monotonic()
-        if self._client.connected:
-            self._search(flight, self._pace.settle)
+        self._search(flight, self._pace.settle if self._client.connected else self._pace.patience)
 
     def _reconnected(self) -> None:
         """A server came back. It may know nothing, and workers come back to it one after another."""
@@ -227,6 +227,9 @@ class GearmanDispatcher:
             self._give_up(flight)
             return
         self._search(flight, self._pace.patience)  # should nobody answer
+        if not self._client.connected:
+            self._stalled(build, "no Gearman server can be reached")
+            return
         ask = partial(self._ask, build, flight.turn)
         self._definitions.managers(lambda managers: self._box.post(partial(ask, managers)))
 
@@ -284,7 +287,20 @@ class GearmanDispatcher:
         for handle in self._cancelled.values():
             self._client.ask_after(handle)
         self._cancelled.clear()
+        self._definitions.managers(lambda present: self._box.post(partial(self._miss, present)))
         self._box.later(_SWEEP, self._sweep)
+
+    def _miss(self, present: frozenset[str]) -> None:
+        """A C gearmand does not tell that a worker has gone: it keeps the job for the next one, which may never come."""
+        for flight in list(self._flights.values()):
+            if flight.phase is not Phase.SUBMITTED or flight.running is None or not self._definitions.has_met(flight.running.manager):
+                continue
+            flight.missed = 0 if flight.running.manager in present else flight.missed + 1
+            if flight.missed >= _MISSED and not self._ended_already(flight):
+                if flight.handle is not None:
+                    self._cancelled[flight.id] = flight.handle
+                    self._definitions.run(partial(self._withdraw, flight.handle))
+                self._finish(flight, Result.LOST, f"{flight.running.worker} ran the build and has not been seen for long")
 
     # How a build is stopped.
 
@@ -349,7 +365,7 @@ class GearmanDispatcher:
             self._client.submit(stop_function(manager), data, f"stop-{build}", Precedence.HIGH, StopListener(handles))
 
     def _withdraw(self, handle: JobHandle) -> None:
-        """Leave no stop request behind for a worker that comes back next week."""
+        """Leave no request behind for a worker that comes back next week."""
         try:
             self._client.cancel(handle)
         except GearmanUnavailableError as error:

@@ -9,6 +9,16 @@ from typing import Any
 from torii.model.build import Result
 
 _DETAIL_LIMIT = 1000
+_FROM_WORKERS = (
+    Result.SUCCESS,
+    Result.FAILURE,
+    Result.UNSTABLE,
+    Result.ABORTED,
+    Result.NOT_BUILT,
+    Result.TIMED_OUT,
+    Result.LOST,
+)
+"""The rest of the results are for Torii to give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +52,7 @@ def running(data: bytes) -> Running | None:
 def result(data: bytes) -> Result | None:
     """Return the result in `data` (WORK_COMPLETE), or None where it has none that means anything."""
     said = _object(data).get("result")
-    try:
-        return Result(said)
-    except ValueError:
-        return None
+    return next((result for result in _FROM_WORKERS if result.value == said), None)
 
 
 def detail(data: bytes) -> str:

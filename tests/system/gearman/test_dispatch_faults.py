@@ -146,6 +146,31 @@ def test_a_build_that_was_running_on_a_worker_that_never_comes_back_is_run_elsew
     assert lab.runs(build) == 1
 
 
+def test_a_build_whose_worker_is_gone_for_good_is_lost_in_the_end(lab, monkeypatch):
+    monkeypatch.setattr("torii.dispatch.gearman._SWEEP", 0.3)
+    lab.restart_dispatcher([])
+    with worker_process(lab, "doomed") as process:
+        build = lab.start(lab.request("unit"))
+        lab.until(lambda: any(type(event).__name__ == "BuildStarted" for event in lab.of(build)))
+        process.kill()
+        process.wait(10)
+    assert lab.answers(build) == ["started", "LOST"]
+    assert "doomed" in lab.done(build).detail
+    worker = lab.worker("next", instant="SUCCESS")
+    assert lab.answers(lab.start(lab.request("unit"))) == ["started", "SUCCESS"]
+    assert worker.run_of(build.id) is None
+
+
+def test_builds_expected_after_a_restart_say_so_when_no_server_is_there(lab):
+    lab.worker("one", instant="SUCCESS")
+    lab.server.kill()
+    build = lab.request("unit")
+    lab.restart_dispatcher([build])
+    assert lab.stall(build) == "no Gearman server can be reached"
+    lab.server.start()
+    assert lab.answers(build) == ["started", "SUCCESS"]
+
+
 def test_a_worker_that_begins_anew_under_its_old_name_is_told_of_the_jobs_again(lab):
     first = lab.worker("same", instant="SUCCESS")
     assert lab.answers(lab.start(lab.request("unit"))) == ["started", "SUCCESS"]

@@ -57,6 +57,7 @@ def test_nonsense_is_silence(said):
 def test_results_are_jenkins_words():
     assert wire.result(b'{"result": "UNSTABLE"}') is Result.UNSTABLE
     assert wire.result(b'{"result": "marvellous"}') is None
+    assert wire.result(b'{"result": "SKIPPED"}') is None
     assert wire.result(b'{"result": ["SUCCESS"]}') is None
 
 

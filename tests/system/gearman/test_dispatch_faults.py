@@ -5,6 +5,8 @@ import itertools
 import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -231,3 +233,14 @@ def test_a_thousand_builds_in_flight_survive_a_cut_connection(lab):
     for build in builds:
         assert lab.answers(build)[-1] == "SUCCESS"
         assert lab.runs(build) == 1
+
+
+def test_it_lets_go_in_time_with_builds_running_and_the_server_gone(lab):
+    lab.worker("one")
+    lab.running(lab.start(lab.request("unit")))
+    lab.server.kill()
+    began = time.monotonic()
+    lab.dispatcher.stop(5)
+    assert time.monotonic() - began < 5
+    names = {thread.name for thread in threading.enumerate()}
+    assert not {name for name in names if name.startswith("dispatch") or name.endswith("-scheduler")}

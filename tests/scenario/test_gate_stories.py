@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from torii.model.build import Result
@@ -370,3 +372,41 @@ def test_an_operator_takes_a_change_out(story):
     assert story.reported(a) == "DEQUEUED"
     story.finish_all()
     assert story.merged == [b]
+
+
+def test_a_new_patch_set_approved_while_the_old_one_is_being_merged_is_not_forgotten(story):
+    (a,) = story.approve("a")
+    forge = story.lab.forge
+    forge.merging = False  # the answer to the merge is late
+    story.finish(a, "unit")
+    assert story.lab.gate.state.items
+    story.push("a", {"a.txt": "better"})
+    story.approve("a")
+    forge.merging = True
+    story.lab.pass_time(5)
+    story.lab.settle()
+    story.finish_all()
+    assert story.merged == [a]
+    assert story.files()["a.txt"] == "better"
+    assert "not merged" not in story.verdicts(a)
+
+
+def test_changes_that_depend_on_each_other_wait_and_say_so(story):
+    a = story.push("a")
+    b = story.push("b", depends_on=[a])
+    story.lab.forge.submissions[a].change = replace(story.lab.forge.submissions[a].change, depends_on=(b,))
+    story.approve("a", "b")
+    story.finish_all()
+    assert story.merged == []
+    assert "which has to merge first" in story.why(a)
+
+
+def test_a_change_that_waits_at_the_door_and_loses_its_approval_waits_no_longer(story):
+    a = story.push("a")
+    (b,) = story.approve(story.push("b", depends_on=[a]))
+    story.unapprove(b)
+    assert story.lab.gate.state.held == {}
+    story.approve("a")
+    story.finish_all()
+    assert story.merged == [a]
+    assert story.running(b) == []

@@ -125,6 +125,8 @@ def submit_done(world: World, event: SubmitDone) -> None:
                 depart(world, item, Verdict.DEQUEUED.value, item.ending)
             else:
                 world.decide(item, f"tested again on the branch tip, because {moved}")
+        case Refused() if item.ending:
+            depart(world, item, Verdict.DEQUEUED.value, item.ending)
         case Refused(reason):
             _not_merged(world, item, build_set, reason)
         case SubmitUnavailable(reason):

@@ -15,7 +15,7 @@ from torii.gate.building import (
     stalled_too_long,
 )
 from torii.gate.conclusion import depart, report_done, submit, submit_done
-from torii.gate.intake import advance_standing_on, branch_moved, change_updated, dequeue
+from torii.gate.intake import advance_standing_on, branch_moved, change_updated, dequeue, reconsider
 from torii.gate.line import advance, ask_merge
 from torii.gate.state import BuildPhase, BuildSet, Item, ItemPhase, SetPhase, State
 from torii.gate.world import World
@@ -169,6 +169,7 @@ def _submit_done(world: World, event: SubmitDone) -> None:
         queue = world.state.queues.get(f"{item.pipeline} {item.queue}")
         if queue is not None:
             advance(world, queue)
+        reconsider(world, item.subject.id)
 
 
 def _submit_again(world: World, item: Item) -> None:

@@ -37,6 +37,7 @@ def change_updated(world: World, event: ChangeUpdated) -> None:
         for spec in world.state.config.pipelines:
             if any(trigger.cause is event.cause and _on_branch(trigger.branches, change.branch) for trigger in spec.triggers):
                 consider(world, spec, change, event.cause.value)
+        _unhold_unmet(world, change)
     else:
         _unhold(world, change.id, "it is no longer open")
     _reconsider_dependants(world, change.id)
@@ -134,21 +135,32 @@ def _voted(change: Change, rule: ApprovalRule) -> bool:
     )
 
 
-def consider(world: World, spec: PipelineSpec, change: Change, why: str) -> None:
-    """Let `change` into the pipeline if it may enter; if only something it depends on is lacking, hold it at the door."""
-    if not world.takes_part(change.project, spec.name) or world.live_item(change.id, spec.name) is not None:
+def consider(world: World, spec: PipelineSpec, change: Change, why: str, asking: frozenset[ChangeId] = frozenset()) -> None:
+    """Let `change` into the pipeline if it may enter; if only something else has to happen first, hold it at the door.
+
+    `asking` are the changes for whose sake it is considered: what they depend on goes before them.
+    """
+    if not world.takes_part(change.project, spec.name):
         return
     if lacking := unmet(spec, change):
+        world.state.held.pop(_held_key(spec.name, change.id), None)
         world.note(change.id, spec.name, f"not taken into {spec.name} on {why}: {lacking}")
+        return
+    live = world.live_item(change.id, spec.name)
+    if live is not None:
+        if live.ending:
+            _hold(world, spec.name, change.id, f"its patch set {words.short(live.subject.patchset)} is just being merged")
         return
     if spec.manager is not Manager.INDEPENDENT:
         for dependency in change.depends_on:
             known = world.state.changes.get(dependency)
-            if known is not None and _same_queue(world, known, change) and not unmet(spec, known):
-                consider(world, spec, known, f"{change.id}, which depends on it")
+            if known is not None and dependency not in asking and _same_queue(world, known, change) and not unmet(spec, known):
+                consider(world, spec, known, f"{change.id}, which depends on it", asking | {change.id})
         if lacking := _not_ready(world, spec, change):
             _hold(world, spec.name, change.id, lacking)
             return
+        if world.live_item(change.id, spec.name) is not None:
+            return  # what it depends on has brought it along
     _enter(world, spec, change, why)
 
 
@@ -225,13 +237,24 @@ def _unhold(world: World, change: ChangeId, reason: str) -> None:
             world.note(change, pipeline, f"no longer waits for {pipeline}: {reason}")
 
 
+def _unhold_unmet(world: World, change: Change) -> None:
+    for spec in world.state.config.pipelines:
+        if (lacking := unmet(spec, change)) and world.state.held.pop(_held_key(spec.name, change.id), None) is not None:
+            world.note(change.id, spec.name, f"no longer waits for {spec.name}: {lacking}")
+
+
+def reconsider(world: World, change: ChangeId) -> None:
+    """Look again at `change` where it waits at the door."""
+    for spec in world.state.config.pipelines:
+        known = world.state.changes.get(change)
+        if known is not None and _held_key(spec.name, change) in world.state.held:
+            consider(world, spec, known, "news of what it waited for")
+
+
 def _reconsider_dependants(world: World, change: ChangeId) -> None:
     """Look again at what waits at the door for `change`, and at checks that were made with an older state of it."""
     for number in list(world.dependants.get(change, ())):
-        dependant = world.state.changes.get(number)
-        for spec in world.state.config.pipelines:
-            if dependant is not None and _held_key(spec.name, number) in world.state.held:
-                consider(world, spec, dependant, f"news of {change}")
+        reconsider(world, number)
     newest = world.state.changes.get(change)
     for number in list(world.dependants.get(change, ())):
         for item in [world.state.items[live] for live in world.items_of.get(number, ())]:

@@ -23,6 +23,7 @@ from torii.model.event import (
     ReportDone,
     Staged,
     SubmitDone,
+    SubmitUnavailable,
 )
 from torii.model.ids import ChangeId, ProjectName, Sha
 from torii.model.job import ConfigProblem, ProjectConfig
@@ -61,6 +62,8 @@ class Forge:
     merged: list[ChangeId] = field(default_factory=list)
     reports: dict[str, Report] = field(default_factory=dict)
     refuse: dict[ChangeId, str] = field(default_factory=dict)
+    merging: bool = True
+    """Whether a submit is answered, or its answer is "not now"."""
     away: str = ""
     """Why no merge can be tried at present; empty: it can."""
     _keys: int = 0
@@ -206,6 +209,8 @@ class Forge:
         one = self.submissions[change.id]
         if change.id in self.merged and one.change.patchset == change.patchset:
             return [SubmitDone(submit.build_set, Merged(submit.commit, submit.tree))]
+        if not self.merging:
+            return [SubmitDone(submit.build_set, SubmitUnavailable("the server is busy"))]
         if change.id in self.refuse:
             return [SubmitDone(submit.build_set, Refused(self.refuse[change.id]))]
         if one.change.patchset != change.patchset or one.change.status is not ChangeStatus.OPEN or not one.change.approved:

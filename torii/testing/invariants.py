@@ -6,7 +6,7 @@ from torii.gate.state import BuildPhase, ItemPhase, SetPhase, State
 from torii.model.build import Result
 from torii.model.change import Change, ChangeStatus
 from torii.model.command import Command, Report, Submit, Verdict
-from torii.model.ids import BuildSetId, ChangeId
+from torii.model.ids import BuildSetId
 from torii.testing.forge import tree_id
 from torii.testing.lab import HeldBuild, Lab
 
@@ -144,13 +144,17 @@ class Watch:
         merging = [one for one in state.items.values() for two in one.build_sets if two.phase is SetPhase.MERGING]
         require(not merging, "a merge was never answered")
         for change in self.open_and_approved():
-            require(
-                any(item.change == change and item.pipeline == "gate" for item in self.lab.items.values())
-                or any(one.change == change for one in self.lab.decisions),
-                f"{change} was approved, and nothing is on record about it",
-            )
+            self._check_answered(change)
 
-    def open_and_approved(self) -> list[ChangeId]:
+    def _check_answered(self, change: Change) -> None:
+        """3: an approved change was gated at just this patch set, waits at the door, or was told why not."""
+        gated = [item for item in self.lab.items.values() if (item.change, item.pipeline) == (change.id, "gate")]
+        held = f"gate {change.id}" in self.lab.gate.state.held
+        noted = [one for one in self.lab.decisions if (one.change, one.pipeline, one.item) == (change.id, "gate", None)]
+        answered = held or any(item.patchset == change.patchset for item in gated) or bool(noted)
+        require(answered, f"{change.id} was approved, and nothing is on record about it")
+
+    def open_and_approved(self) -> list[Change]:
         """Return the changes that wait to be merged."""
         submissions = self.lab.forge.submissions.values()
-        return [one.change.id for one in submissions if one.change.approved and one.change.status is ChangeStatus.OPEN]
+        return [one.change for one in submissions if one.change.approved and one.change.status is ChangeStatus.OPEN]

@@ -91,7 +91,7 @@ class Walk:
 
     def end(self, steps: int) -> None:
         """Answer everything and pass every build, in a bounded number of steps."""
-        self.lab.forge.away = ""
+        self.lab.forge.away, self.lab.forge.merging = "", True
         for _ in range(40 * steps + 1000):
             if self.lab.pending:
                 self.lab.feed(self.lab.pending.pop(0))
@@ -141,7 +141,9 @@ class Walk:
     def _new_patchset(self) -> None:
         if change := self._some():
             one = self.lab.forge.submissions[change].change
-            depends_on = one.depends_on if self.random.random() < 0.7 else ()
+            others = [other for other in self._open() if other != change]
+            anew = (self.random.choice(others),) if others and self.random.random() < 0.5 else ()  # a cycle, now and then
+            depends_on = one.depends_on if self.random.random() < 0.7 else anew
             self._say(self.lab.forge.push_change(change, one.project, one.branch, self._files(change), depends_on))
 
     def _unapprove(self) -> None:
@@ -192,6 +194,7 @@ class Walk:
         self.lab.pass_time(self.random.choice([-50.0, 1.0, 10.0, 400.0]))
 
     def _outage(self) -> None:
+        self.lab.forge.merging = self.random.random() < 0.7
         self.lab.forge.away = "" if self.lab.forge.away or self.random.random() < 0.5 else "the git server does not answer"
 
     def _restart(self) -> None:

@@ -76,6 +76,8 @@ class BuildWorker:
         self._control = Worker(self._servers, f"{self.id}_manager")
         self._offers = Offers(settings.labels, self._executors, self._perform)
         self._stopping = threading.Event()
+        self.note = ""
+        """What every log says about the sandbox; empty where there is nothing to warn of. Known once it is started."""
         self._quarters: Quarters | None = None
         self._site: Site | None = None
 
@@ -85,6 +87,7 @@ class BuildWorker:
         self._quarters = Quarters(root, self.id)
         hidden = (*self._hidden, root)
         confinement = choose(self._settings.sandbox, self._quarters.scratch, self._settings.network, hidden)
+        self.note = confinement.note
         if isinstance(confinement, Bare):
             log.warning("worker.no_sandbox", why=confinement.note)
         elif os.getuid() == 0 and self._settings.network is Network.HOST:

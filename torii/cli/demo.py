@@ -1,0 +1,43 @@
+"""`torii demo`: see it work, on this machine, in half a minute."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+
+@click.command(name="demo")
+@click.argument("folder", metavar="[DIR]", default=Path("torii-demo"), type=click.Path(file_okay=False, path_type=Path))
+@click.option("--keep", is_flag=True, help="Leave Torii running afterwards, to play with, until Ctrl-C.")
+@click.option("--svg", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture of the screen, as SVG.")
+@click.option("--plain", is_flag=True, help="Print lines instead of showing a screen, as when the output is not a terminal.")
+def command(folder: Path, keep: bool, svg: Path | None, plain: bool) -> None:
+    """Gate real changes to two real git repositories, made in DIR (./torii-demo), and check that each came out right.
+
+    Everything runs in this one process and on free ports: scheduler, merger, worker, Gearman server, pages. Nothing outside of DIR is
+    touched. It may be run again and again: what an earlier demo made in DIR is made anew.
+
+    Ends with status 0 if every change was checked, tested again, merged or turned away as it should be; else with 1, and says what is
+    not as it should be and where the logs are.
+
+    \b
+    Examples:
+      torii demo
+      torii demo --keep /tmp/torii-demo
+      torii demo --plain --svg screen.svg
+    """
+    from torii.cli.running import stop_signals  # what the demo needs takes long to import: `torii demo --help` does not wait for it
+    from torii.demo.play import Options, run_demo
+    from torii.demo.story import InterruptedStoryError
+
+    live = not plain and sys.stdout.isatty() and not Console().is_dumb_terminal
+    with stop_signals() as stop:
+        try:
+            right = run_demo(Options(folder, keep, svg, live), Console(highlight=False, emoji=False, markup=False), stop)
+        except InterruptedStoryError:
+            raise click.Abort from None
+    if not right:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,153 @@
+"""What is printed when the story is over: each change with what was expected and what became of it, the histories, and what to try."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from torii.cli.stays import Stay
+from torii.demo.evidence import Evidence
+from torii.demo.expectations import Expectation
+from torii.demo.place import Place
+from torii.demo.workshop import Workshop
+from torii.model.build import Result
+from torii.model.view import BuildView
+from torii.results import layout
+from torii.results.text import clean_line
+
+_OUTCOMES = {"success": "passed", "failure": "failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One change: what was expected, what was found, and in what they differ."""
+
+    expected: Expectation
+    found: Evidence
+    differences: tuple[str, ...]
+
+
+def name_logs(place: Place, accounts: Sequence[Account]) -> dict[str, dict[str, BuildView]]:
+    """Give each build's log a name that tells which it is, as a link in `place.logs`; return the builds by change and that name."""
+    named = {account.expected.change: _named(account.found.stays) for account in accounts}
+    for change, builds in named.items():
+        folder = place.logs / _folder(change)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, build in builds.items():
+            path = folder / name
+            path.unlink(missing_ok=True)
+            path.symlink_to(os.path.relpath(place.blobs / layout.console(build.id), folder))
+    return named
+
+
+def _folder(change: str) -> str:
+    return change.rpartition("/")[2].replace("@", "-")
+
+
+def _named(stays: Sequence[Stay]) -> dict[str, BuildView]:
+    """Return the builds that ran, by names such as `gate.unit.log`, or `gate.2.unit.log` of the second state that was tested."""
+    named = {}
+    for stay in stays:
+        ran = [build for build in stay.builds if build.started_at is not None]
+        states = list(dict.fromkeys(build.build_set for build in stay.builds))
+        for build in ran:
+            number = f".{states.index(build.build_set) + 1}" if len(states) > 1 else ""
+            named[f"{stay.item.pipeline}{number}.{build.job}.log"] = build
+    return named
+
+
+def print_outcome(console: Console, place: Place, accounts: Sequence[Account], url: str) -> None:
+    """Print the table of what happened and where its logs are: files, and pages too where `url` is one that goes on being served."""
+    named = name_logs(place, accounts)
+    table = Table(box=box.SIMPLE_HEAD, show_header=False, title="What happened", title_justify="left", title_style="bold", pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for number, account in enumerate(accounts):
+        change = account.expected.change
+        if number:
+            table.add_section()
+        verdict = Text("WRONG", "bold red") if account.differences else Text("right", "green")
+        table.add_row(verdict, Text("change", "bright_black"), Text(change, "bold"))
+        table.add_row("", Text("expected", "bright_black"), Text(account.expected.text))
+        table.add_row("", Text("became", "bright_black"), _became(account.found))
+        if builds := named[change]:
+            table.add_row("", Text("logs", "bright_black"), _logs(_relative(place.logs / _folder(change)), builds))
+        if url:
+            table.add_row("", Text("page", "bright_black"), Text(f"{url}/changes/{quote(change)}"))
+    console.print()
+    console.print(table)
+
+
+def _became(found: Evidence) -> Text:
+    if not found.stays:
+        return Text("Torii never heard of it")
+    item = found.stays[-1].item
+    outcome = item.outcome or item.state
+    word, reason = _OUTCOMES.get(outcome, outcome), clean_line(item.reason, 1000)
+    return Text(reason if reason.startswith(word) else f"{word}: {reason}")
+
+
+def _logs(folder: Path, builds: dict[str, BuildView]) -> Text:
+    text = Text(f"{folder}/:")
+    for name, build in builds.items():
+        style = {Result.SUCCESS: "green", Result.CANCELED: "bright_black"}.get(build.result or Result.CANCELED, "red")
+        text.append(" ").append(name, style)
+    return text
+
+
+def print_histories(console: Console, shop: Workshop, projects: Sequence[str]) -> None:
+    """Print the history of each project's main as git shows it."""
+    for project in projects:
+        bare = shop.place.repository(project)
+        console.print(Text(f"\n{project}: the history of main that resulted", "bold"))
+        console.print(Text(shop.git(bare, "log", "--graph", "--oneline", "--no-decorate", "--no-color", "refs/heads/main")), soft_wrap=True)
+
+
+def print_differences(console: Console, place: Place, sentences: Sequence[str]) -> None:
+    """Print in what the outcome is not the right one, and where to look."""
+    console.print(Text("\nThe story did not come out right:", "bold red"))
+    for sentence in sentences:
+        console.print(Text(f"- {sentence}"), soft_wrap=True)
+    console.print(
+        Text(
+            f"What Torii did is in {_relative(place.log)}; `torii explain CHANGE --server {_relative(place.server_yml)}` tells it in words."
+        )
+    )
+
+
+def print_invitation(console: Console, place: Place, url: str) -> None:
+    """Print what to try while Torii goes on running."""
+    clone, server = shlex.quote(str(place.clone("app"))), shlex.quote(str(place.server_yml))
+    console.print(Text(f"\nTorii keeps running until Ctrl-C, with its pages at {url}/", "bold"), soft_wrap=True)
+    for line in (
+        "Push a change of your own, then approve it:",
+        f"  cd {clone}",
+        "  git fetch && git switch --create sell-scones origin/main",
+        "  echo scone 280 >>menu.txt && git commit --all --message 'Sell scones'",
+        "  git push origin HEAD:review/main/sell-scones",
+        "  git push origin HEAD:gate/main/sell-scones",
+        "Ask what became of it:",
+        f"  torii status --server {server}",
+        f"  torii explain sell-scones --server {server}",
+        "Read what Torii wrote into the repository:",
+        "  git fetch origin 'refs/notes/torii:refs/notes/torii' && git log --notes=torii origin/main",
+    ):
+        console.print(Text(line), soft_wrap=True)
+
+
+def _relative(path: Path) -> Path:
+    """Return `path` as seen from the current folder, where it is below it."""
+    try:
+        return path.relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return path

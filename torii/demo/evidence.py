@@ -1,0 +1,134 @@
+"""What became of each change, as git, the notes and the store say: gathered from the repositories themselves, judged elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torii.cli.stays import Stay, past_stays
+from torii.demo.projects import Edit
+from torii.demo.workshop import Workshop
+from torii.model.build import Result
+from torii.model.event import MergeDone, Staged
+from torii.model.ids import BuildSetId, Sha
+from torii.results import layout
+from torii.store.journal import read_journal
+from torii.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """One state in which a change was tested. `contains` are the changes whose commits it has, `commit` and `tree` what was built."""
+
+    build_set: BuildSetId
+    commit: Sha
+    tree: Sha
+    contains: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of one change (or, after a merge, of one branch).
+
+    `landed` says whether the branch has the change's commit; `branches` which of `review` and `gate` the repository still has. `note`
+    is the text of its git note. `stays` are its stays in pipelines, the oldest first, and `tested` the states of it in `gate`, in
+    order. `artifacts` are the files that its builds have left.
+    """
+
+    change: str
+    landed: bool
+    branches: frozenset[str] = frozenset()
+    note: str = ""
+    stays: tuple[Stay, ...] = ()
+    tested: tuple[Tested, ...] = ()
+    artifacts: frozenset[str] = frozenset()
+
+    def stay(self, pipeline: str) -> Stay | None:
+        """Return the newest stay in `pipeline`, or None."""
+        return next((stay for stay in reversed(self.stays) if stay.item.pipeline == pipeline), None)
+
+
+@dataclass(frozen=True, slots=True)
+class BranchEvidence:
+    """The branch main of a project: its commits since the story began (the oldest first, along first parents), and their trees.
+
+    `jobs_before` and `jobs_now` is the text of its `torii.yml` at its first commit and at its tip.
+    """
+
+    project: str
+    commits: tuple[Sha, ...]
+    trees: Mapping[Sha, Sha]
+    config_before: str
+    config_now: str
+
+
+def gather_change(shop: Workshop, store: Store, edit: Edit) -> Evidence:
+    """Return the evidence on a change."""
+    bare = shop.place.repository(edit.project)
+    patchset = shop.patchsets.get(edit.change)
+    if patchset is None:
+        return Evidence(edit.change, landed=False)
+    refs = shop.git(bare, "for-each-ref", "--format=%(refname:short)").split()
+    stays = _stays(store, edit.change)
+    return Evidence(
+        change=edit.change,
+        landed=shop.succeeds(bare, "merge-base", "--is-ancestor", patchset, "refs/heads/main"),
+        branches=frozenset(kind for kind in ("review", "gate") if f"{kind}/main/{edit.name}" in refs),
+        note=_note(shop, edit.project, patchset),
+        stays=stays,
+        tested=_tested(shop, store, edit.project, {stay.item.id for stay in stays if stay.item.pipeline == "gate"}),
+        artifacts=_artifacts(store, stays),
+    )
+
+
+def gather_release(shop: Workshop, store: Store, project: str) -> Evidence:
+    """Return the evidence on what ran after the last merge into main: of the stay that worked on the branch as it is now."""
+    tip = Sha(shop.git(shop.place.repository(project), "rev-parse", "refs/heads/main"))
+    stays = tuple(stay for stay in _stays(store, f"{project}@main") if stay.item.patchset == tip)
+    return Evidence(f"{project}@main", landed=True, note=_note(shop, project, tip), stays=stays, artifacts=_artifacts(store, stays))
+
+
+def gather_branch(shop: Workshop, project: str) -> BranchEvidence:
+    """Return the evidence on the branch main of `project`."""
+    bare, clone = shop.place.repository(project), shop.place.clone(project)
+    first = shop.git(clone, "rev-parse", "first")
+    listed = shop.git(bare, "log", "--first-parent", "--reverse", "--format=%H %T", f"{first}..refs/heads/main").splitlines()
+    trees = {Sha(commit): Sha(tree) for commit, _, tree in (line.partition(" ") for line in listed)}
+    before, now = (shop.git(bare, "show", f"{commit}:torii.yml") for commit in (first, "refs/heads/main"))
+    return BranchEvidence(project, tuple(trees), trees, before, now)
+
+
+def _stays(store: Store, change: str) -> tuple[Stay, ...]:
+    items = [item for item in reversed(store.items(limit=None)) if item.change == change]
+    return past_stays(store, items)
+
+
+def _note(shop: Workshop, project: str, commit: Sha) -> str:
+    bare = shop.place.repository(project)
+    return shop.git(bare, "notes", "--ref=torii", "show", commit) if shop.succeeds(bare, "notes", "--ref=torii", "list", commit) else ""
+
+
+def _tested(shop: Workshop, store: Store, project: str, items: set[str]) -> tuple[Tested, ...]:
+    """Return the states that the journal says were staged for `items`. The commits stay in the repository when their refs go."""
+    bare = shop.place.repository(project)
+    found = []
+    for entry in read_journal(store.path).events:
+        match entry.event:
+            case MergeDone(build_set, Staged(branches)) if build_set.rpartition(".")[0] in items:
+                own = branches[-1]
+                history = frozenset(shop.git(bare, "rev-list", own.commit).split())
+                contains = frozenset(change for change, patchset in shop.patchsets.items() if patchset in history)
+                found.append(Tested(build_set, own.commit, own.tree, contains))
+            case _:
+                pass
+    return tuple(found)
+
+
+def _artifacts(store: Store, stays: Sequence[Stay]) -> frozenset[str]:
+    found: set[str] = set()
+    for stay in stays:
+        for build in stay.builds:
+            if build.result is Result.SUCCESS:
+                prefix = layout.artifacts(build.id)
+                found |= {key.removeprefix(f"{prefix}/") for key in store.blobs.keys(prefix)}
+    return frozenset(found)

@@ -1,0 +1,137 @@
+"""The folder of the demo: recognised by a mark, cleared of what the demo made and of nothing else, used by one demo at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from torii.errors import OperatorError, UserError
+from torii.store.lease import LeaseError, acquire_lease, holder_of
+
+MARK = ".torii-demo"
+OURS = ("repositories", "work", "state", "logs", "server.yml", "torii.log", ".gitignore")
+"""What the demo makes in its folder, and clears away when it runs there again."""
+
+_MARK_TEXT = f"""Made by `torii demo`, which clears these away and makes them anew each time it runs here: {", ".join(OURS)}.
+Whatever else is in this folder is left alone. To keep them, move them, or name another folder to the demo.
+"""
+
+_SERVER_YML = """\
+# Made by `torii demo`. When the demo has ended, `torii up --server server.yml` goes on from where it was.
+state: state
+
+connections:
+  here:
+    url: repositories  # beside this file; it might as well be git@git.example.com:team
+    poll: 3s           # the repositories' post-receive hooks tell Torii sooner, with `torii notify`
+
+projects:
+  app: {path: app.git}
+  library: {path: library.git}
+
+# Any free ports. Take fixed ones for a Torii that stays: 4730 and 8090, say.
+gearman: {port: 0}
+web: {port: 0}
+
+worker: {executors: 6}  # builds at once
+"""
+
+
+class FolderError(UserError):
+    """The folder is not one that the demo may use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The demo's folder and what is in it."""
+
+    root: Path
+
+    @property
+    def server_yml(self) -> Path:
+        return self.root / "server.yml"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "torii.log"
+
+    @property
+    def blobs(self) -> Path:
+        return self.root / "state" / "blobs"
+
+    @property
+    def logs(self) -> Path:
+        """The folder in which the log of each build has a name that tells which it is."""
+        return self.root / "logs"
+
+    def repository(self, project: str) -> Path:
+        """Return where the bare repository of `project` is, the one that Torii watches."""
+        return self.root / "repositories" / f"{project}.git"
+
+    def clone(self, project: str) -> Path:
+        """Return where somebody works on `project`."""
+        return self.root / "work" / project
+
+
+@contextmanager
+def occupied(folder: Path) -> Iterator[Place]:
+    """Yield `folder` for this process alone, made if need be, with a `server.yml` in it and nothing else of an earlier demo.
+
+    Raises FolderError where it holds what the demo has not made, or is in use; OperatorError where it cannot be written.
+    """
+    root = folder.absolute()
+    with ExitStack() as stack:
+        try:
+            stack.callback(os.close, _claim(root))
+            _refuse_if_running(root)
+            _clear(root)
+            (root / ".gitignore").write_text("*\n")
+            (root / "server.yml").write_text(_SERVER_YML)
+        except OSError as error:
+            raise OperatorError(f"{root} cannot be used for the demo: {error.strerror or error}; name another folder") from error
+        yield Place(root)
+
+
+def _claim(root: Path) -> int:
+    """Return the locked descriptor of the folder's mark."""
+    if root.exists() and not root.is_dir():
+        raise FolderError(f"{root} is a file; name a folder")
+    root.mkdir(parents=True, exist_ok=True)
+    mark = root / MARK
+    if not mark.is_file() and any(root.iterdir()):
+        raise FolderError(f"{root} is not empty, and no demo was ever here; name a new or an empty folder")
+    descriptor = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise FolderError(f"another `torii demo` is running in {root}; stop it, or name another folder") from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, _MARK_TEXT.encode(), 0)
+    return descriptor
+
+
+def _refuse_if_running(root: Path) -> None:
+    state = root / "state"
+    if not state.is_dir():
+        return
+    try:
+        acquire_lease(state).close()
+    except LeaseError:
+        holder = holder_of(state)
+        who = f" (process {holder})" if holder else ""
+        raise FolderError(f"a Torii is running in {root}{who}; stop it, or name another folder") from None
+
+
+def _clear(root: Path) -> None:
+    for name in OURS:
+        path = root / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

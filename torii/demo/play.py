@@ -1,0 +1,147 @@
+"""Runs the demo: sets up, plays the story, judges what came of it, and tells."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from rich.console import Console
+from rich.text import Text
+
+from torii.cli.logs import set_up_logging
+from torii.config.server import load_server
+from torii.demo import story
+from torii.demo.ending import Account, print_differences, print_histories, print_invitation, print_outcome
+from torii.demo.evidence import gather_branch, gather_change, gather_release
+from torii.demo.expectations import CHANGES, RELEASES, branch_differences, differences
+from torii.demo.picture import export
+from torii.demo.place import Place, occupied
+from torii.demo.presenter import LiveScreen, PlainLines, Presenter
+from torii.demo.projects import EDITS, REPOSITORIES
+from torii.demo.story import InterruptedStoryError, Stage
+from torii.demo.workshop import Workshop
+from torii.errors import UserError
+from torii.git import require_git
+from torii.runtime.system import System
+from torii.store.store import Store
+
+log = structlog.get_logger()
+
+SETTLE = 5.0
+"""Seconds in which the last reports have to reach the repositories."""
+
+_MOMENT = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says. `live` is whether the terminal can show a screen that changes in place."""
+
+    folder: Path
+    keep: bool = False
+    svg: Path | None = None
+    live: bool = False
+
+
+def run_demo(options: Options, console: Console, stop: threading.Event) -> bool:
+    """Run the demo; return whether everything came out right. Raises ToriiError where it cannot be run, InterruptedStoryError."""
+    require_git()
+    if options.svg is not None and not options.svg.absolute().parent.is_dir():
+        raise UserError(f"{options.svg}: there is no folder {options.svg.absolute().parent}")
+    with occupied(options.folder) as place, _logging(place):
+        console.print(Text(f"Setting up two repositories and a Torii in {place.root}/"), soft_wrap=True)
+        shop = Workshop(place)
+        for project, files in REPOSITORIES.items():
+            shop.found(project, files)
+        system = System(load_server(place.server_yml, None))
+        system.start()
+        try:
+            return _run(options, console, stop, shop, system)
+        finally:
+            log.info("stopping")
+            system.stop()
+
+
+@contextmanager
+def _logging(place: Place) -> Iterator[None]:
+    """Have all logs, and the last words of threads that die, go to the place's log file."""
+
+    def last_words(args: threading.ExceptHookArgs) -> None:
+        if args.exc_value is not None:
+            log.error("a thread died", thread=args.thread.name if args.thread else "", exc_info=args.exc_value)
+
+    set_up_logging(file=place.log)
+    before, threading.excepthook = threading.excepthook, last_words
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+def _run(options: Options, console: Console, stop: threading.Event, shop: Workshop, system: System) -> bool:
+    assert system.store is not None and system.worker is not None
+    if system.worker.note:
+        console.print(Text(f"Note: {system.worker.note}", "yellow"), soft_wrap=True)
+    began = time.time()
+    presenter: Presenter = LiveScreen(console) if options.live else PlainLines(console, began)
+    stage = Stage(shop, system, presenter, stop, began)
+    wrong = []
+    with presenter:
+        try:
+            story.play(stage)
+        except story.WaitedInVainError as error:
+            wrong.append(str(error))
+    accounts, others = _judge(shop, system.store, stop)
+    wrong += [*(sentence for account in accounts for sentence in account.differences), *others]
+    if options.svg is not None and stage.moment is not None:
+        export(*stage.moment, options.svg)
+    print_outcome(console, shop.place, accounts, system.url if options.keep else "")
+    print_histories(console, shop, list(REPOSITORIES))
+    if wrong:
+        print_differences(console, shop.place, wrong)
+    else:
+        console.print(Text(f"\nEach of them came out right, in {time.time() - began:.0f} s.", "bold green"))
+    if options.keep:
+        print_invitation(console, shop.place, system.url)
+        _follow(stage, PlainLines(console, began), stop)
+    return not wrong
+
+
+def _judge(shop: Workshop, store: Store, stop: threading.Event) -> tuple[list[Account], list[str]]:
+    """Compare what came out with what was to; the last notes and refs are on their way for a moment after the story is over."""
+    deadline = time.monotonic() + SETTLE
+    while True:
+        accounts, others = _compare(shop, store)
+        right = not others and not any(account.differences for account in accounts)
+        if right or time.monotonic() > deadline:
+            return accounts, others
+        if stop.wait(_MOMENT):
+            raise InterruptedStoryError("interrupted")
+
+
+def _compare(shop: Workshop, store: Store) -> tuple[list[Account], list[str]]:
+    found = {edit.change: gather_change(shop, store, edit) for edit in EDITS}
+    found |= {f"{project}@main": gather_release(shop, store, project) for project in REPOSITORIES}
+    accounts = []
+    for expected in (*CHANGES, *RELEASES):
+        evidence = found[expected.change]
+        accounts.append(Account(expected, evidence, tuple(differences(expected, evidence))))
+    tested = {change: evidence.tested[-1] for change, evidence in found.items() if evidence.tested and evidence.landed}
+    others = [sentence for project in REPOSITORIES for sentence in branch_differences(gather_branch(shop, project), tested)]
+    return accounts, others
+
+
+def _follow(stage: Stage, presenter: PlainLines, stop: threading.Event) -> None:
+    """Tell what Torii decides until somebody wants the end."""
+    try:
+        presenter.skip(stage.look())
+        stage.show_on(presenter)
+        while not stop.wait(_MOMENT):
+            stage.look()
+    except InterruptedStoryError:
+        return

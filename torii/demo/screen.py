@@ -1,0 +1,167 @@
+"""What the live view shows, as lines of exactly one row each: pipelines and queues with their builds and reasons, and the last decisions.
+
+Pure. Whatever does not fit is left out by rank, so that the picture is whole at any size.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from rich.text import Text
+
+from torii.cli.stays import Stay, build_colour
+from torii.demo.snapshot import Snapshot
+from torii.model.build import Result
+from torii.model.view import BuildView, Decision
+from torii.results.message import spoken_duration
+from torii.results.text import clean_line
+
+LINGERS = 3.0
+"""Seconds for which a change that has left a queue is still shown there."""
+
+PIPELINES: Mapping[str, str] = MappingProxyType(
+    {
+        "check": "each change alone, merged onto its branch for the test",
+        "gate": "approved changes in line, each tested on top of those ahead of it",
+        "post": "the branch itself, after a merge",
+    }
+)
+
+_STATES = MappingProxyType({"merged": "green", "success": "green", "passed": "green", "submitting": "green", "building": "cyan"})
+_WORDS = MappingProxyType({"success": "passed", "failure": "failed", "submitting": "merging"})
+_BAD = "bold red"
+_DIM = "bright_black"
+
+# In which order lines give way where there are too many; what is 0 never does.
+_KEEP, _REASON, _OVER, _MORE_REASON, _DECISION, _SPACE = 0, 1, 2, 3, 4, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The signs for how a build stands."""
+
+    passed: str = "\N{CHECK MARK}"
+    failed: str = "\N{BALLOT X}"
+    running: str = "\N{BLACK RIGHT-POINTING SMALL TRIANGLE}"
+    waiting: str = "\N{MIDDLE DOT}"
+    branch: str = "\N{BOX DRAWINGS LIGHT UP AND RIGHT}"
+
+
+ASCII_MARKS = Marks("ok", "FAILED", "...", "-", "`")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is being played: its place in the story, and what to look out for. `began` and times are seconds since the epoch."""
+
+    number: int
+    of: int
+    text: str
+    began: float
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    text: Text
+    rank: int = _KEEP
+
+
+def lines(snapshot: Snapshot, scene: Scene, width: int, height: int, marks: Marks = Marks()) -> list[Text]:
+    """Return the screen: at most `height` lines, none wider than `width` columns."""
+    whole = [*_heading(scene, snapshot.at, width), *_queues(snapshot, width, marks)]
+    room = height - len(whole) - 2
+    if room > 0 and snapshot.decisions:
+        whole.append(_Line(Text(), _SPACE))
+        whole.append(_Line(Text("last decisions", "bold"), _DECISION))
+        whole += [_Line(_decision(made, scene.began), _DECISION) for made in snapshot.decisions[-room:]]
+    while len(whole) > height:
+        del whole[_least(whole)]
+    for line in whole:
+        line.text.truncate(width, overflow="ellipsis")
+    return [line.text for line in whole]
+
+
+def _least(whole: Sequence[_Line]) -> int:
+    """Return the index of the line that gives way first: the last of the highest rank."""
+    rank = max(line.rank for line in whole)
+    return max(index for index, line in enumerate(whole) if line.rank == rank)
+
+
+def _heading(scene: Scene, at: float, width: int) -> Iterator[_Line]:
+    left = Text.assemble((" torii demo ", "bold reverse"), "  ", (f"{scene.number} of {scene.of}", "bold"))
+    right = Text.assemble((f"{max(0.0, at - scene.began):.0f} s", _DIM), "  ", (scene.url, f"{_DIM} link {scene.url}"))
+    left.append(" " * max(2, width - left.cell_len - right.cell_len))
+    yield _Line(left.append_text(right))
+    for row in textwrap.wrap(scene.text, width)[:3]:
+        yield _Line(Text(row, "bold"), _KEEP)
+    yield _Line(Text(), _SPACE)
+
+
+def _queues(snapshot: Snapshot, width: int, marks: Marks) -> Iterator[_Line]:
+    lately = [stay for stay in reversed(snapshot.past) if stay.item.left_at is not None and snapshot.at - stay.item.left_at < LINGERS]
+    names = [*PIPELINES, *dict.fromkeys(stay.item.pipeline for stay in snapshot.active if stay.item.pipeline not in PIPELINES)]
+    shown = (*lately, *snapshot.active)
+    column = max((len(stay.item.change) for stay in shown), default=0)
+    for name in names:
+        mine = [stay for stay in shown if stay.item.pipeline == name]
+        yield _Line(Text.assemble((name, "bold magenta"), (f"  {PIPELINES.get(name, '')}", _DIM)))
+        if not mine:
+            yield _Line(Text("   nothing", _DIM), _SPACE)
+        for stay in sorted(mine, key=lambda stay: stay.item.queue):
+            yield from _stay(stay, snapshot.at, width, column, marks)
+        yield _Line(Text(), _SPACE)
+
+
+def _stay(stay: Stay, at: float, width: int, column: int, marks: Marks) -> Iterator[_Line]:
+    item = stay.item
+    over = item.left_at is not None
+    state = item.outcome if over else item.state
+    style = _STATES.get(state, _BAD if over or state == "failing" else "")
+    place = f"{stay.place}" if stay.place and item.pipeline == "gate" else " "
+    row = Text.assemble(f" {place} ", (f"{clean_line(item.change):<{column}}", _DIM if over else ""), "  ")
+    row.append(f"{_WORDS.get(state, state):<10} ", style)
+    for build in stay.current_builds:
+        row.append_text(_build(build, at, marks)).append("  ")
+    yield _Line(row, _OVER if over else _KEEP)
+    if _telling(stay):
+        reason = textwrap.wrap(clean_line(item.reason, 1000), max(20, width - 8))
+        for number, part in enumerate(reason[:2]):
+            yield _Line(
+                Text(f"   {' ' if number else marks.branch} {part}", style if style == _BAD else "yellow"),
+                _MORE_REASON if number else _REASON,
+            )
+
+
+def _telling(stay: Stay) -> bool:
+    """Whether the reason says more than the line above it does."""
+    item = stay.item
+    dull = ("being ", "building ", "taken into ", "passed")
+    return bool(item.reason) and item.outcome not in ("merged", "success") and not item.reason.startswith(dull)
+
+
+def _build(build: BuildView, at: float, marks: Marks) -> Text:
+    match build.result:
+        case None:
+            sign = marks.running if build.state == "running" else marks.waiting
+        case Result.SUCCESS:
+            sign = marks.passed
+        case Result.CANCELED | Result.SKIPPED:
+            sign = marks.waiting
+        case _:
+            sign = marks.failed
+    since = f" {spoken_duration(at - build.started_at)}" if build.state == "running" and build.started_at is not None else ""
+    colour = build_colour(build)
+    return Text(f"{clean_line(build.job, 20)} {sign}{since}", f"{colour} bold" if sign == marks.failed else colour)
+
+
+def _decision(made: Decision, began: float) -> Text:
+    return Text.assemble(
+        (f"{max(0.0, made.at - began):5.1f}  ", _DIM),
+        (f"{made.pipeline or '':<6} ", "magenta"),
+        f"{clean_line(made.change)}: ",
+        clean_line(made.text, 500),
+    )

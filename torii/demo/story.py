@@ -1,0 +1,150 @@
+"""The story: who pushes what, and what is waited for before the next push. Nothing is timed; each wait is for a state, with a limit."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from torii.demo.presenter import Presenter
+from torii.demo.projects import CHEAP_TEA, CHECK_SPELLING, CLEAR_NAMES, PRINT_RECEIPT, SELL_JUICE, SELL_TEA, Edit
+from torii.demo.screen import Scene
+from torii.demo.snapshot import Snapshot, read_snapshot
+from torii.demo.workshop import Workshop
+from torii.errors import ToriiError
+from torii.model.ids import Sha
+from torii.runtime.system import System
+
+LIMIT = 40.0
+"""Seconds that any one thing may take to happen, on a machine that is busy with other work."""
+
+_GLANCE = 0.1
+
+PASSES = "A change is pushed for review and passes its check; it is approved, tested once more in the gate, and merged."
+THREE = (
+    "Three changes are approved at once. Each has passed its check, yet the second breaks on top of the first: "
+    "it has to leave, and the third is tested again without it."
+)
+ALSO = (
+    "Five changes are pushed for review. One clashes with what was merged a moment ago. One, in the library, adds a job to "
+    "torii.yml, and that job tests it."
+)
+AFTER = "What was merged is packaged by the job that runs after a merge."
+
+
+class InterruptedStoryError(ToriiError):
+    """Somebody wants the demo to end."""
+
+
+class WaitedInVainError(ToriiError):
+    """Something did not happen within the limit."""
+
+
+class Stage:
+    """Where the story is played: the people who push, the Torii that hears of it, whoever shows it, and the wish to end it."""
+
+    def __init__(self, workshop: Workshop, system: System, presenter: Presenter, stop: threading.Event, began: float) -> None:
+        self.workshop = workshop
+        self.moment: tuple[Snapshot, Scene] | None = None
+        """The moment that tells most of the story, of those seen so far."""
+        self._told = 0
+        self._system = system
+        self._presenter = presenter
+        self._stop = stop
+        self._began = began
+        self._scene: Scene | None = None
+
+    def scene(self, number: int, text: str) -> None:
+        """Begin scene `number`."""
+        self._scene = Scene(number, 4, text, self._began, self._system.url)
+        self._presenter.scene(self._scene)
+
+    def look(self) -> Snapshot:
+        """Return how things stand, having shown it. Raises InterruptedStoryError."""
+        if self._stop.is_set():
+            raise InterruptedStoryError("interrupted")
+        if fault := self._system.fault():
+            raise ToriiError(fault)
+        assert self._system.store is not None
+        snapshot = read_snapshot(self._system.store)
+        if self._scene is not None and (self.moment is None or telling(snapshot) > self._told):
+            self.moment, self._told = (snapshot, self._scene), telling(snapshot)
+        self._presenter.show(snapshot)
+        return snapshot
+
+    def show_on(self, presenter: Presenter) -> None:
+        """Show what happens from now on on another presenter."""
+        self._presenter = presenter
+
+    def until(self, condition: Callable[[Snapshot], bool], what: str) -> None:
+        """Look on until `condition` holds. Raises WaitedInVainError where it does not within the limit."""
+        deadline = time.monotonic() + LIMIT
+        while not condition(snapshot := self.look()):
+            if time.monotonic() > deadline:
+                raise WaitedInVainError(f"waited {LIMIT:.0f} s for {what}, in vain; {_standing(snapshot)}")
+            self._stop.wait(_GLANCE)
+
+
+def play(stage: Stage) -> None:
+    """Play the story to its end. Raises WaitedInVainError where something does not happen at all."""
+    shop = stage.workshop
+    stage.scene(1, PASSES)
+    stage.look()
+    shop.make(CHEAP_TEA)
+    shop.make(SELL_TEA)
+    shop.ask_review(SELL_TEA)
+    _until_ended(stage, [SELL_TEA], "check")
+    shop.approve(SELL_TEA)
+    _until_ended(stage, [SELL_TEA], "gate")
+
+    stage.scene(2, ALSO)
+    three = (CLEAR_NAMES, PRINT_RECEIPT, SELL_JUICE)
+    for edit in (*three, CHECK_SPELLING):
+        shop.make(edit)
+    shop.ask_review(*three, CHEAP_TEA)
+    shop.ask_review(CHECK_SPELLING)
+    _until_ended(stage, [*three, CHEAP_TEA, CHECK_SPELLING], "check")
+
+    stage.scene(3, THREE)
+    shop.approve(*three)
+    shop.approve(CHECK_SPELLING)
+    _until_ended(stage, [*three, CHECK_SPELLING], "gate")
+
+    stage.scene(4, AFTER)
+    for project in ("app", "library"):
+        tip = Sha(shop.git(shop.place.repository(project), "rev-parse", "refs/heads/main"))
+        stage.until(lambda snapshot, project=project, tip=tip: _released(snapshot, project, tip), f"{project}@main to go through post")  # type: ignore[misc]
+    stage.look()
+
+
+def _until_ended(stage: Stage, edits: Sequence[Edit], pipeline: str) -> None:
+    stage.until(
+        lambda snapshot: all(snapshot.ended(edit.change, pipeline) for edit in edits),
+        f"{', '.join(edit.change for edit in edits)} to go through {pipeline}",
+    )
+
+
+def _standing(snapshot: Snapshot) -> str:
+    """Return in words what is in the queues."""
+    items = [f"{stay.item.change} in {stay.item.pipeline}: {stay.item.reason or stay.item.state}" for stay in snapshot.active]
+    return "; ".join(items) or "nothing is in any queue"
+
+
+def _released(snapshot: Snapshot, project: str, tip: Sha) -> bool:
+    return any(stay.item.change == f"{project}@main" and stay.item.patchset == tip for stay in snapshot.past)
+
+
+def telling(snapshot: Snapshot) -> int:
+    """Return how much of the story a picture of this moment would tell: 3 is all of it, 0 nothing.
+
+    All of it is that the third change is tested again without the second, which is failing, while the first is not done.
+    """
+    stays = [snapshot.stay(edit.change, "gate") for edit in (CLEAR_NAMES, PRINT_RECEIPT, SELL_JUICE)]
+    first, second, third = (stay.item if stay is not None and stay.item.left_at is None else None for stay in stays)
+    if first is None or second is None or third is None or first.state != "building" or third.state != "building":
+        return 0
+    if second.state != "failing":
+        return 1
+    again = third.built_on == (CLEAR_NAMES.change,)
+    running = stays[2] is not None and any(build.state == "running" for build in stays[2].current_builds)
+    return 3 if again and running else 2

@@ -242,8 +242,10 @@ class GearmanMerger:
     # -- merges
 
     def _merge(self, merge: Merge) -> None:
+        wanted = {str(stage.build_set) for stage in merge.stages}
+        self._drops = [(project, ref) for project, ref in self._drops if build_set_of(ref) not in wanted]
         if self._asked is not None:
-            self._asked.update(stage.build_set for stage in merge.stages)
+            self._asked |= wanted
 
         def ended(message: Mapping[str, Any] | None, trouble: str) -> None:
             self._post([MergeDone(answer.build_set, self._outcome(answer)) for answer in _answers(merge, message, trouble)])

@@ -183,7 +183,8 @@ class Remote:
                 arguments, cwd=cwd, env=self._environment, limit=self._timeout, given=None if given is None else given.encode()
             )
         except TimedOutError as error:
-            raise RemoteUnavailableError(f"{self.shown} did not answer in time: {error}") from error
+            hint = "; if so much is to be transferred, raise the connection's timeout" if "fetch" in arguments else ""
+            raise RemoteUnavailableError(f"{self.shown} did not answer in time: {error}{hint}") from error
         except GitError as error:
             raise RemoteUnavailableError(redact(str(error), *self._secrets)) from error
 

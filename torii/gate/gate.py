@@ -47,7 +47,7 @@ SNAPSHOT_FORMAT = 1
 class Gate:
     """Decides. Deterministic: the same events at the same times give the same commands, which is what a replay relies on.
 
-    `now` is in seconds since the epoch; should it ever jump back, the gate goes on from the latest time it has seen.
+    `now` is in seconds since the epoch. Should it ever jump back, what waits for its time goes back with it and waits no longer for that.
     """
 
     def __init__(self, state: State | None = None) -> None:
@@ -61,7 +61,7 @@ class Gate:
     def step(self, event: Event, now: float) -> list[Command]:
         """Take in `event` and return what is to be done about it, in order."""
         world = self._world
-        world.state.now = max(now, world.state.now)
+        world.set_clock(now)
         self._handle(world, event)
         for name in list(world.due()):
             self._fall_due(world, name)

@@ -252,6 +252,14 @@ class World:
 
     # -- time
 
+    def set_clock(self, now: float) -> None:
+        """It is `now`. Where that is earlier than it was, every timer is moved by as much: it keeps the time it had left."""
+        jump = now - self.state.now
+        self.state.now = now
+        if jump < 0:
+            self.state.timers = {name: due + jump for name, due in self.state.timers.items()}
+            self._due = sorted((due, name) for name, due in self.state.timers.items())
+
     def remind(self, name: str, delay: float) -> None:
         """Have the timer `name` fall due `delay` seconds from now; an older one of that name is replaced."""
         due = self.state.now + delay

@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 BATCH = 500
 """Events a transaction at most."""
+_LONGEST_PAUSE = 30.0
+"""Seconds between two looks at the clock at most: it may have been set."""
 _PATIENCE = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -94,12 +96,14 @@ class Scheduler:
                 self._snapshot_if_due()
 
     def _due(self) -> bool:
-        due = self._journalled.gate.next_due()
-        return due is not None and due <= self._clock()
+        """Whether a timer is due, or the clock has jumped back and the gate must hear of it before any timer can be."""
+        gate, now = self._journalled.gate, self._clock()
+        due = gate.next_due()
+        return due is not None and (due <= now or now < gate.state.now)
 
     def _pause(self) -> float:
         due = self._journalled.gate.next_due()
-        return 60.0 if due is None else min(60.0, max(0.0, due - self._clock()))
+        return _LONGEST_PAUSE if due is None else min(_LONGEST_PAUSE, max(0.0, due - self._clock()))
 
     def _take(self, postings: Sequence[Posting]) -> list[Command]:
         """Take `postings` in, however long the store refuses: nothing that happened is dropped, and nothing follows unrecorded."""

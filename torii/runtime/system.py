@@ -29,6 +29,7 @@ from torii.runtime.inbox import Inbox
 from torii.runtime.performer import Performer
 from torii.runtime.ports import Source
 from torii.runtime.scheduler import Scheduler, Surroundings
+from torii.runtime.upkeep import StoreUpkeep
 from torii.sources.registry import open_source
 from torii.sources.wake import WakeListener
 from torii.store.lease import acquire_lease
@@ -122,6 +123,9 @@ class System:
             self._cleanup.callback(self.scheduler.stop, STOP_LIMIT)
             self.scheduler.start(surroundings)
             self._start_sources(self.store)
+            upkeep = StoreUpkeep(self.store, self._clock)
+            upkeep.start()
+            self._cleanup.callback(upkeep.stop, STOP_LIMIT / 2)
             listener = WakeListener(self._servers, key, self._by_project())
             listener.start()
             self._cleanup.callback(listener.stop, STOP_LIMIT / 2)

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, or_, select
 from torii import __version__
 from torii.config.settings import ServerConfig
 from torii.model.event import Event
+from torii.model.ids import BuildId
 from torii.model.view import Records
 from torii.runtime.ports import Cursor
 from torii.store import tables
@@ -113,6 +114,16 @@ class Store(StoreReader):
         with self._writing() as connection:
             return _prune_journal(connection, now - retention.journal, limit) + _prune_rows(connection, now - retention.rows, limit)
 
+    def outdated_builds(self, now: float, retention: Retention = Retention(), limit: int = 5000) -> tuple[BuildId, ...]:
+        """Return the builds whose rows `prune` would delete, so that what else is kept of them can be deleted first."""
+        found: list[str] = []
+        with self._reading() as connection:
+            old = _outdated_items(connection, now - retention.rows, limit)
+            for start in range(0, len(old), _AT_ONCE):
+                of_these = select(builds.c.id).where(builds.c.item.in_(old[start : start + _AT_ONCE]))
+                found += connection.execute(of_these).scalars().all()
+        return tuple(BuildId(build) for build in found)
+
     def close(self) -> None:
         """Let go of the database. What was committed stays."""
         self._read_engine.dispose()
@@ -205,9 +216,14 @@ def _prune_journal(connection: Connection, until: float, limit: int) -> int:
     return connection.execute(delete(journal).where(journal.c.seq <= min(cut, first + limit - 1))).rowcount
 
 
+def _outdated_items(connection: Connection, until: float, limit: int) -> Sequence[str]:
+    oldest_first = select(items.c.id).where(items.c.left_at < until).order_by(items.c.left_at, items.c.id).limit(limit)
+    return connection.execute(oldest_first).scalars().all()
+
+
 def _prune_rows(connection: Connection, until: float, limit: int) -> int:
     gone = 0
-    old = connection.execute(select(items.c.id).where(items.c.left_at < until).limit(limit)).scalars().all()
+    old = _outdated_items(connection, until, limit)
     for start in range(0, len(old), _AT_ONCE):
         ids = old[start : start + _AT_ONCE]
         gone += connection.execute(delete(builds).where(builds.c.item.in_(ids))).rowcount

@@ -1,0 +1,169 @@
+"""`torii up` is killed with -9 at every phase of a story, and started again: nothing is lost, nothing happens twice.
+
+A moment is chosen by what can be seen from outside: how many events are journalled, or that something has just happened in the repository
+or to a build of which the journal cannot know yet.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.rig import Process, Rig
+from torii.model.build import Result
+from torii.model.view import ItemView
+
+Moment = Callable[[Rig], bool]
+
+GATED = ("alpha", "broken", "gamma")
+"""Approved at once; the second fails, so that the third is tested again without it."""
+
+
+def events(count: int) -> Moment:
+    """That many events are in the journal."""
+    return lambda rig: rig.events() >= count
+
+
+def staged(rig: Rig) -> bool:
+    """A merger has pushed a state, and may not have said so yet."""
+    return bool(rig.staging_refs())
+
+
+def began(count: int) -> Moment:
+    """That many builds began."""
+    return lambda rig: len(rig.runs) >= count
+
+
+def ended(count: int) -> Moment:
+    """That many builds have left their record, which may not have been told yet."""
+    return lambda rig: len(list((rig.state / "blobs" / "builds").rglob("result.json"))) >= count
+
+
+def landed(count: int) -> Moment:
+    """The branch moved that often, and Torii may not have noted yet that it did."""
+    return lambda rig: len(rig.history()) >= count + 2
+
+
+def reported(count: int) -> Moment:
+    """That many reports are in the notes, perhaps not answered yet."""
+    return lambda rig: sum(rig.reports().values()) >= count
+
+
+def started(rig: Rig) -> bool:
+    """It has just written its first event since its start, and done nothing else."""
+    return rig.events() > int((rig.folder / "events-before").read_text())
+
+
+STORIES: dict[str, list[Moment]] = {
+    "as it starts": [events(1), events(2), started, started],
+    "as changes come in": [events(4), events(11), staged, events(20)],
+    "as states are merged": [staged, events(13), started, events(24)],
+    "as builds run": [began(1), began(3), events(26), began(7)],
+    "as builds end": [ended(1), ended(3), events(34), ended(6)],
+    "as changes merge": [landed(1), started, events(44), landed(2)],
+    "as results are told": [reported(1), events(40), reported(4), reported(6)],
+}
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    made.seed(
+        {"unit": made.job("sleep 0.1", "test ! -e broken.txt"), "lint": made.job("true"), "publish": made.job("true")},
+        {"check": ["lint"], "gate": ["unit", "lint"], "post": ["publish"]},
+    )
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("moments", STORIES.values(), ids=STORIES.keys())
+def test_whenever_it_is_killed_each_change_is_reported_once_and_merged_once(rig: Rig, moments: list[Moment]) -> None:
+    approve = itertools.chain([_push], itertools.repeat(_nothing))
+    for moment in moments:
+        _play_until(rig, moment, next(approve))
+    last = rig.up()
+    next(approve)(rig)
+    rig.wait(lambda: _settled(rig), every=0.1)
+    _check(rig, kills=len(moments))
+    assert last.stop() == 0
+    _check_nothing_is_left(rig)
+
+
+def _push(rig: Rig) -> None:
+    for name in (*GATED, "delta"):
+        rig.change(name)
+    rig.push(check=["delta"], approve=GATED)
+
+
+def _nothing(rig: Rig) -> None: ...
+
+
+def _play_until(rig: Rig, moment: Moment, act: Callable[[Rig], None]) -> None:
+    (rig.folder / "events-before").write_text(str(rig.events()))
+    process = rig.run("up")
+    act(rig)
+    rig.wait(lambda: moment(rig) or not process.alive, every=0.001)
+    assert process.alive, process.said
+    process.kill()
+    rig.wait(lambda: not rig.builders())
+
+
+def _settled(rig: Rig) -> bool:
+    """Whether all is said and done, as far as one can see."""
+    items = rig.items()
+    left = [item for item in items if item.outcome]
+    tip = rig.lab.branch()
+    post = [item for item in left if item.pipeline == "post" and item.patchset == tip]
+    told = [item for item in left if _is_told(item)]
+    return len(left) == len(items) >= 8 and bool(post) and len(rig.reports()) >= len(told) and not rig.staging_refs()
+
+
+def _check(rig: Rig, kills: int) -> None:
+    assert rig.history() == ["gamma", "alpha", "torii.yml", "base"]
+    assert {name: rig.outcome(name) for name in GATED} == {"alpha": "merged", "broken": "failure", "gamma": "merged"}
+    assert rig.outcome("delta", "check") == rig.outcome("broken", "check") == "success"
+    assert {(item.outcome, _is_told(item)) for item in rig.items("check")} <= {("success", True), ("dequeued", False)}
+    assert [item.change for item in rig.items("gate")] == [f"app:main/{name}" for name in GATED]
+    assert len(rig.items("check")) == 4
+    assert {item.outcome for item in rig.items("post")} <= {"success", "superseded"}
+    _check_reports(rig)
+    _check_builds(rig, kills)
+
+
+def _is_told(item: ItemView) -> bool:
+    """Whether a report is due. None is for a check that the gate overtook, nor for a state of the branch that gave way to a newer one."""
+    return item.outcome != "superseded" and item.reason != "the change is merged already"
+
+
+def _check_reports(rig: Rig) -> None:
+    """Each item is reported on exactly once, under the key of its last build set."""
+    verdicts = {"merged": "success"}
+    told = [item for item in rig.items() if _is_told(item)]
+    assert dict(rig.reports()) == {f"{item.build_set}:{verdicts.get(item.outcome, item.outcome)}": 1 for item in told}
+
+
+def _check_builds(rig: Rig, kills: int) -> None:
+    """A build runs once, and once more at most for each time that it was killed; whatever was asked for has ended."""
+    counts = dict.fromkeys((run.uuid for run in rig.runs), 0)
+    for run in rig.runs:
+        counts[run.uuid] += 1
+    assert sum(counts.values()) - len(counts) <= kills * 4  # executors
+    with rig.store() as store:
+        for item in rig.items():
+            for build in store.builds_of(item.id):
+                assert build.state == "done"
+                assert build.result is not Result.LOST
+                if build.build_set == item.build_set and item.outcome in ("merged", "success"):
+                    assert build.result is Result.SUCCESS
+                    assert store.blobs.exists(f"builds/{build.id}/console.log")
+
+
+def _check_nothing_is_left(rig: Rig) -> None:
+    assert rig.staging_refs() == []
+    assert rig.workspaces() == []
+    rig.wait(lambda: not rig.descendants())
+    last: Process = rig.processes[-1]
+    assert last.logged("the gate could not take an event; it is left out") == []

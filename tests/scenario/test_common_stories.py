@@ -28,7 +28,7 @@ def test_what_stands_behind_a_failure_is_built_again_without_it(story):
 
     story.finish(b, "unit", "FAILURE")
     assert story.built_on(c) == (a,)
-    assert f"{b} left: unit failed on top of {a}" in story.why(c)
+    assert f"{b} is failing: unit failed on top of {a}" in story.why(c)
 
     story.finish_all("SUCCESS")
     assert story.merged == [a, c]

@@ -34,7 +34,7 @@ def test_what_stands_behind_a_failure_is_built_again_without_it(story):
 
     story.finish(b, "unit", "FAILURE")
     assert story.built_on(c) == (a,)
-    assert f"{b} left: unit failed on top of {a}" in story.why(c)
+    assert f"{b} is failing: unit failed on top of {a}" in story.why(c)
     assert story.reported(b) == ""
 
     story.finish_all("SUCCESS")

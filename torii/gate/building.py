@@ -281,11 +281,11 @@ def _after_build(world: World, build_set: BuildSet) -> None:
     world.touch(item)
     if build_set.failed:
         ahead = item.ahead is not None and world.spec_of(item).manager is not Manager.INDEPENDENT
-        waits = "; decided when everything ahead of it has merged or left" if ahead else ""
+        waits = "; reported once everything ahead of it has merged or left" if ahead else ""
         if not build_set.complete or ahead or not failed_before:
             world.decide(item, f"{words.failure(build_set)}{waits}")
         look_again(world, item)
     elif build_set.complete:
         if item.ahead is not None and world.spec_of(item).manager is not Manager.INDEPENDENT:
-            world.decide(item, f"passed {words.ground(build_set)}; waits for what is ahead of it to merge")
+            world.decide(item, f"passed {words.ground(build_set)}; waits for what is ahead of it to merge or leave")
         look_again(world, item)

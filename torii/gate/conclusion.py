@@ -39,7 +39,7 @@ def conclude(world: World, item: Item, build_set: BuildSet) -> bool:
     if spec.merges and isinstance(subject, Change):
         report(world, item, Verdict.SUCCESS, f"passed {words.ground(build_set)}, merging it", build_set)
         item.phase, item.chosen = ItemPhase.SUBMITTING, build_set.id
-        world.decide(item, "passed, being merged into the branch")
+        world.decide(item, f"passed, being merged into {subject.branch}")
         submit(world, subject, build_set)
         return False
     count = len(build_set.builds)

@@ -36,7 +36,7 @@ def change_updated(world: World, event: ChangeUpdated) -> None:
     if change.status is ChangeStatus.OPEN:
         for spec in world.state.config.pipelines:
             if any(trigger.cause is event.cause and _on_branch(trigger.branches, change.branch) for trigger in spec.triggers):
-                consider(world, spec, change, event.cause.value)
+                consider(world, spec, change, words.cause(event.cause))
         _unhold_unmet(world, change)
     else:
         _unhold(world, change.id, "it is no longer open")
@@ -144,7 +144,7 @@ def consider(world: World, spec: PipelineSpec, change: Change, why: str, asking:
         return
     if lacking := unmet(spec, change):
         world.state.held.pop(_held_key(spec.name, change.id), None)
-        world.note(change.id, spec.name, f"not taken into {spec.name} on {why}: {lacking}")
+        world.note(change.id, spec.name, f"not taken into {spec.name}: {lacking}")
         return
     live = world.live_item(change.id, spec.name)
     if live is not None:
@@ -155,7 +155,7 @@ def consider(world: World, spec: PipelineSpec, change: Change, why: str, asking:
         for dependency in change.depends_on:
             known = world.state.changes.get(dependency)
             if known is not None and dependency not in asking and _same_queue(world, known, change) and not unmet(spec, known):
-                consider(world, spec, known, f"{change.id}, which depends on it", asking | {change.id})
+                consider(world, spec, known, f"{change.id} depends on it", asking | {change.id})
         if lacking := _not_ready(world, spec, change):
             _hold(world, spec.name, change.id, lacking)
             return
@@ -170,7 +170,7 @@ def _enter(world: World, spec: PipelineSpec, change: Change, why: str) -> None:
     item = world.join(queue, change)
     full = spec.manager is not Manager.INDEPENDENT and queue.length > queue.window
     place = f", number {queue.length} in queue {queue.name}; waits for a place in the window of {queue.window}" if full else ""
-    world.decide(item, f"taken into {spec.name} on {why}{place}")
+    world.decide(item, f"taken into {spec.name}: {why}{place}")
     if spec.report.start:
         report(world, item, Verdict.START, f"taken into {spec.name}")
     if spec.manager is Manager.INDEPENDENT:
@@ -248,7 +248,7 @@ def reconsider(world: World, change: ChangeId) -> None:
     for spec in world.state.config.pipelines:
         known = world.state.changes.get(change)
         if known is not None and _held_key(spec.name, change) in world.state.held:
-            consider(world, spec, known, "news of what it waited for")
+            consider(world, spec, known, "what it waited for is there")
 
 
 def _reconsider_dependants(world: World, change: ChangeId) -> None:

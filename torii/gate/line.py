@@ -129,7 +129,8 @@ def _why_dropped(world: World, item: Item, old: BuildSet) -> str:
     for change, _ in old.changes[:-1]:
         if change in still or (change not in world.departed and world.live_item(change, item.pipeline) is None):
             continue
-        reason = f"{change} left: {world.departed.get(change) or _failure_of(world, change, item)}"
+        left = world.departed.get(change)
+        reason = f"{change} left: {left}" if left else _trouble(world, change, item)
         break
     else:
         reason = f"{item.subject.branch} moved past the gate to {words.short(world.tip(item.subject.project, item.subject.branch))}"
@@ -137,10 +138,10 @@ def _why_dropped(world: World, item: Item, old: BuildSet) -> str:
     return reason
 
 
-def _failure_of(world: World, change: ChangeId, item: Item) -> str:
+def _trouble(world: World, change: ChangeId, item: Item) -> str:
     other = world.live_item(change, item.pipeline)
     failed = next((build_set for build_set in other.build_sets if build_set.failed), None) if other else None
-    return words.failure(failed) if failed else "it is tested again itself"
+    return f"{change} is failing: {words.failure(failed)}" if failed else f"{change} is tested again itself"
 
 
 def _conclude_head(world: World, head: Item) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torii.gate.state import BuildPhase, BuildSet, SetPhase
+from torii.gate.state import Build, BuildPhase, BuildSet, SetPhase
 from torii.model.build import Result
 from torii.model.ids import ChangeId, Sha
+from torii.model.pipeline import Cause
 
 _ENDS = {
     Result.FAILURE: "failed",
@@ -20,6 +21,26 @@ _ENDS = {
     Result.CANCELED: "was cancelled",
     Result.SUCCESS: "passed",
 }
+
+_CAUSES = {
+    Cause.PATCHSET_CREATED: "new patch set",
+    Cause.APPROVED: "approved",
+    Cause.UNAPPROVED: "no longer approved",
+    Cause.RECHECK: "recheck asked for",
+    Cause.ABANDONED: "abandoned",
+    Cause.RESTORED: "restored",
+    Cause.MERGED: "merged",
+    Cause.UPDATED: "updated",
+    Cause.BRANCH_UPDATED: "the branch moved",
+}
+
+_TEST_NAME = 80
+"""Characters of a test's name that a reason shows."""
+
+
+def cause(of: Cause) -> str:
+    """Return what happened to a change, such as `new patch set`."""
+    return _CAUSES[of]
 
 
 def ends(result: Result) -> str:
@@ -42,11 +63,11 @@ def listed(names: Sequence[str], limit: int = 5) -> str:
 def ground(build_set: BuildSet) -> str:
     """Return what `build_set` stands on, such as `on top of app:main/fix`."""
     ahead: list[ChangeId] = [change for change, _ in build_set.changes[:-1]]
-    return f"on top of {ahead[-1]}" if ahead and build_set.parent is not None else "on the branch tip"
+    return f"on top of {ahead[-1]}" if ahead else "on the branch tip"
 
 
 def failure(build_set: BuildSet) -> str:
-    """Return why a failed `build_set` failed, such as `unit failed on top of app:main/fix`."""
+    """Return why a failed `build_set` failed, such as `unit failed (tests.login) on top of app:main/fix`."""
     if build_set.phase is not SetPhase.BUILDING:
         return build_set.reason
     failed = [build for build in build_set.builds if build.job.voting and build.phase is BuildPhase.DONE]
@@ -54,4 +75,13 @@ def failure(build_set: BuildSet) -> str:
     first = failed[0]
     others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
     detail = f": {first.detail}" if first.result in (Result.UNREGISTERED, Result.LOST) and first.detail else ""
-    return f"{first.job.name} {ends(first.result or Result.FAILURE)}{others} {ground(build_set)}{detail}"
+    return f"{first.job.name} {ends(first.result or Result.FAILURE)}{_failing_tests(first)}{others} {ground(build_set)}{detail}"
+
+
+def _failing_tests(build: Build) -> str:
+    if build.tests is None or not build.tests.failing:
+        return ""
+    name = build.tests.failing[0]
+    shown = name if len(name) <= _TEST_NAME else f"{name[: _TEST_NAME - 1]}…"
+    more = build.tests.failed - 1
+    return f" ({shown}{f' and {more} more' if more > 0 else ''})"

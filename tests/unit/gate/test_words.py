@@ -1,0 +1,49 @@
+"""The sentences in which the gate gives its reasons."""
+
+from __future__ import annotations
+
+import pytest
+
+from torii.gate import words
+from torii.gate.state import Build, BuildPhase, BuildSet, SetPhase
+from torii.model.build import Result, TestSummary
+from torii.model.ids import BuildId, BuildSetId, ChangeId, ItemId
+from torii.model.job import JobDefinition
+from torii.model.pipeline import Cause
+
+AHEAD, OWN = (ChangeId("app:main/ahead"), "1"), (ChangeId("app:main/own"), "1")
+
+
+def build_set(*, ahead: bool = True, tests: TestSummary | None = None) -> BuildSet:
+    build = Build(BuildId("b"), JobDefinition("unit", "true"), True)
+    build.phase, build.result, build.tests = BuildPhase.DONE, Result.FAILURE, tests
+    made = BuildSet(BuildSetId("x-2.1"), ItemId("x-2"), None)
+    made.phase, made.builds, made.changes = SetPhase.BUILDING, [build], (AHEAD, OWN) if ahead else (OWN,)
+    return made
+
+
+def test_what_was_tested_on_top_of_a_change_is_said_so_when_that_change_has_merged():
+    assert words.failure(build_set()) == "unit failed on top of app:main/ahead"
+
+
+def test_what_was_tested_alone_stands_on_the_branch_tip():
+    assert words.failure(build_set(ahead=False)) == "unit failed on the branch tip"
+
+
+def test_the_first_failing_test_is_named():
+    failing = TestSummary(total=9, failed=1, failing=("tests.login",))
+    assert words.failure(build_set(tests=failing)) == "unit failed (tests.login) on top of app:main/ahead"
+
+
+def test_further_failing_tests_are_counted_and_a_long_name_is_cut():
+    failing = TestSummary(total=9, failed=3, failing=("x" * 500, "y"))
+    assert words.failure(build_set(tests=failing)) == f"unit failed ({'x' * 79}… and 2 more) on top of app:main/ahead"
+
+
+def test_a_job_that_failed_without_a_failing_test_names_none():
+    assert words.failure(build_set(tests=TestSummary(total=9))) == "unit failed on top of app:main/ahead"
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_has_words(cause):
+    assert words.cause(cause)

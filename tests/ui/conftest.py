@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.support import parts
 from tests.support.pages import PIPELINES, Afternoon, fill
 from torii.config.settings import WebSettings
 from torii.web.server import WebServer
 
+expect.set_options(timeout=20_000)  # of a machine that has more to do than this
 CHROMIUM_ARGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run")
 
 
@@ -49,7 +50,7 @@ def open_page(chromium, web):
 
     def open_page(path: str, width: int = 1280, height: int = 900, tolerant: bool = False, **options):
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(20_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))

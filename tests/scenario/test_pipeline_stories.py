@@ -224,6 +224,18 @@ def test_a_merge_starts_the_post_pipeline_with_the_old_and_the_new_commit():
     assert held.request.commit == held.request.new
 
 
+def test_a_post_job_runs_for_the_files_of_all_that_was_pushed_at_once():
+    story = graph("jobs: {docs: {run: make docs, when: {files: ['docs/**']}}}\npipelines: {post: [docs]}\n")
+    story.push_past_the_gate({"docs/a.md": "1"})
+    story.push_past_the_gate({"docs/b.md": "1"})  # waits for the first
+    story.push_past_the_gate({"src/a.c": "1"})  # takes its place, and covers its files
+    story.finish_all()
+    story.push_past_the_gate({"src/b.c": "1"})
+    builds = [held.request for held in story.lab.builds.values()]
+    assert len(builds) == 2
+    assert builds[1].old == builds[0].new
+
+
 def test_only_the_newest_state_of_a_branch_waits_in_a_supercedent_pipeline():
     story = graph(POST)
     first = story.lab.forge.branches["app", "main"]

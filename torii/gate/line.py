@@ -186,13 +186,19 @@ def ask_merge(world: World, chain: list[tuple[Item, BuildSet]]) -> None:
     if isinstance(item.subject, BranchState):
         subject = item.subject
         base = (StageBase(subject.project, subject.branch, subject.commit, subject.commit),)
-    stages = tuple(Stage(build_set.id, one.subject.project, one.subject.branch, _changes(world, one)) for one, build_set in chain)
+    stages = tuple(_stage(world, one, build_set) for one, build_set in chain)
     spec = world.spec_of(item)
     world.commands.append(Merge(spec.name, base, stages, spec.precedence))
     for one, build_set in chain:
         build_set.phase = SetPhase.MERGING
         if build_set.merge_attempts == 0:
             world.decide(one, f"being merged {words.ground(build_set)}" if isinstance(one.subject, Change) else "being prepared")
+
+
+def _stage(world: World, item: Item, build_set: BuildSet) -> Stage:
+    subject = item.subject
+    since = subject.old if isinstance(subject, BranchState) else None
+    return Stage(build_set.id, subject.project, subject.branch, _changes(world, item), since)
 
 
 def _changes(world: World, item: Item) -> tuple[StageChange, ...]:

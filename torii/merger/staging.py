@@ -145,7 +145,7 @@ class Staging:
             files = tuple(sorted(after.top.files))
         made[own] = made.pop(own) if own in made else self._stack(own)  # its own is the last
         if files is None:
-            files = self._files_of_state(stage.project, made[own])
+            files = self._files_of_state(stage.project, made[own], stage.since)
         branches = tuple(self._staged(stage, branch, stack) for branch, stack in made.items())
         workshop = self._known(stage.project)
         answer = StagedState(
@@ -201,13 +201,12 @@ class Staging:
         ground = Tip(base.commit, self._known(base.project).merging.objects.commit(base.commit).tree)
         return BranchStack(base.tip, ground, ground, base.changes)
 
-    def _files_of_state(self, project: ProjectName, stack: BranchStack) -> tuple[str, ...]:
-        # A state that has landed, with nothing merged: what its last commit altered.
+    def _files_of_state(self, project: ProjectName, stack: BranchStack, since: Sha | None) -> tuple[str, ...]:
+        # A state that has landed, with nothing merged. Where the commit it came from is gone, nothing is known of what it altered.
         objects = self._known(project).merging.objects
-        parents = objects.commit(stack.now.commit).parents
-        if not parents or not objects.has(parents[0]):
+        if since is None or not objects.has(since):
             return ()
-        return objects.changed(objects.commit(parents[0]).tree, stack.now.tree)
+        return objects.changed(objects.commit(since).tree, stack.now.tree)
 
     def _staged(self, stage: Stage, branch: Branch, stack: BranchStack) -> StagedBranch:
         project, name = branch

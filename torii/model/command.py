@@ -37,12 +37,16 @@ class StageBase:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One build set's state: `changes` merged in order on what stands before it. `project` and `branch` are the item's own."""
+    """One build set's state: `changes` merged in order on what stands before it. `project` and `branch` are the item's own.
+
+    `since` is for a state that has landed, with nothing to merge: the commit from which its changed files are counted.
+    """
 
     build_set: BuildSetId
     project: ProjectName
     branch: str
     changes: tuple[StageChange, ...]
+    since: Sha | None = None
 
 
 @dataclass(frozen=True, slots=True)

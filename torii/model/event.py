@@ -51,7 +51,8 @@ class BranchMoved:
 class Staged:
     """The merge was made and its staging refs are pushed.
 
-    `branches` are the states this stage made or read, its own last. `files` are the paths its change alters. `config` is None
+    `branches` are the states this stage made or read, its own last. `files` are the paths its change alters; for
+    a state that has landed, none where it is not known what it altered. `config` is None
     where the merged state has no `torii.yml` or (then `problems` says why) a wrong one; `tip_config` is the branch's own before the change.
     """
 

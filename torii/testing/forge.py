@@ -171,9 +171,13 @@ class Forge:
             ref = f"refs/staging/{merge.pipeline}/{stage.build_set}/{branch}"
             self.staging[f"{project} {ref}"] = made.commit
             branches.append(StagedBranch(project, branch, made.tip, made.commit, tree_id(self.commits[made.commit]), ref))
-        changed = tuple(self.submissions[stage.changes[-1].change].files) if stage.changes else ()
+        changed = tuple(self.submissions[stage.changes[-1].change].files) if stage.changes else self._since(stage.since, new[key].commit)
         config, problems = self._config(self.commits[new[key].commit])
         return Staged(tuple(branches), changed, config, problems, self._config(self.commits[new[key].tip])[0])
+
+    def _since(self, before: Sha | None, after: Sha) -> tuple[str, ...]:
+        old, new = self.commits.get(before, {}) if before else {}, self.commits[after]
+        return tuple(path for path in {**old, **new} if old.get(path) != new.get(path)) if before else ()
 
     def _tip(self, project: ProjectName, branch: str) -> StageBase:
         tip = self.branches[project, branch]

@@ -118,10 +118,12 @@ def test_a_state_that_has_landed_is_staged_as_it_is(app: Project, merger: Stagin
     app.scene.point("refs/heads/main", tip)
     later = app.commit(BASE, on=tip)
     app.scene.point("refs/heads/main", later)
-    state = staged(merger.stage(request(stage(1), base=(StageBase(APP, "main", tip, tip),)))[0])
+    state = staged(merger.stage(request(dataclasses.replace(stage(1), since=app.base), base=(StageBase(APP, "main", tip, tip),)))[0])
     assert (state.branches[-1].commit, state.branches[-1].base) == (tip, tip)
     assert state.files == ("landed",)
     assert app.staged() == {"refs/staging/gate/k-1.1/main": tip}
+    gone = dataclasses.replace(stage(2), since=Sha("0" * 39 + "1"))
+    assert staged(merger.stage(request(gone, base=(StageBase(APP, "main", tip, tip),)))[0]).files == ()
 
 
 def test_a_change_goes_with_what_it_depends_on_over_projects(tmp_path: Path) -> None:

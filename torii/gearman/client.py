@@ -74,6 +74,16 @@ class Listener:
         """The server was lost, and with it all knowledge of the job. It may run yet."""
 
 
+class _Submit(gear.SubmitJobTask):
+    """A job that waits for its JOB_CREATED. Nobody waits for it, so it is spared gear's event."""
+
+    def __init__(self, job: _Job) -> None:
+        self.job = job
+
+    def setComplete(self) -> None:
+        pass
+
+
 class _Job(gear.Job):
     def __init__(self, function: str, payload: bytes, unique: str, precedence: Precedence, listener: Listener) -> None:
         super().__init__(function, payload, unique)
@@ -113,7 +123,7 @@ class _GearClient(Lively, gear.Client):
         with conn.submit_lock:
             open_ = conn.open
             if open_:
-                conn.pending_tasks.append(gear.SubmitJobTask(job))
+                conn.pending_tasks.append(_Submit(job))
                 try:
                     self.sendPacket(job.packet(), conn)
                 except OSError:
@@ -172,10 +182,15 @@ class _GearClient(Lively, gear.Client):
                 log.debug("gearman.packet_ignored", type=constants.types.get(packet.ptype))
 
     def handleJobCreated(self, packet: gear.Packet) -> gear.Job:
-        before = packet.connection.related_jobs.get(packet.data)
-        job = super().handleJobCreated(packet)
-        assert isinstance(job, _Job)
-        created = JobHandle((packet.connection.host, packet.connection.port), packet.data.decode("utf-8", "replace"))
+        conn = packet.connection
+        task = conn.pending_tasks.pop(0)
+        assert isinstance(task, _Submit)
+        assert isinstance(task.job, _Job)
+        job = task.job
+        before = conn.related_jobs.get(packet.data)
+        job.handle = packet.data
+        conn.related_jobs[packet.data] = job
+        created = JobHandle((conn.host, conn.port), packet.data.decode("utf-8", "replace"))
         job.tell(lambda listener: listener.created(created))
         if isinstance(before, _Job):
             job.listeners = before.listeners + job.listeners  # the server made one job of two

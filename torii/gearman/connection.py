@@ -55,6 +55,11 @@ def tune(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
+def packed(packet: gear.Packet) -> bytes:
+    """Return `packet` as it goes over the wire."""
+    return _HEADER.pack(packet.code, packet.ptype, len(packet.data)) + packet.data
+
+
 class Framed(gear.Connection):
     """Cuts what arrives into packets. `receive` reads once, `take` gives what is complete so far."""
 
@@ -135,7 +140,7 @@ class Connection(Framed):
             self.conn.sendall(data)
 
     def sendPacket(self, packet: gear.Packet) -> None:
-        self.sendRaw(packet.toBinary())
+        self.sendRaw(packed(packet))
 
     def break_off(self) -> None:
         """End the connection from any thread: the poll thread notices and does the rest."""

@@ -22,7 +22,7 @@ import structlog
 from gear import constants
 
 from torii.errors import OperatorError
-from torii.gearman.connection import HANDLERS, PACKET_LIMIT, Framed, tune
+from torii.gearman.connection import HANDLERS, PACKET_LIMIT, Framed, packed, tune
 
 log = structlog.get_logger()
 
@@ -47,7 +47,7 @@ class _Peer(Framed, gear.ServerConnection):
         self._waits = False
 
     def sendPacket(self, packet: gear.Packet) -> None:
-        self.sendRaw(packet.toBinary())
+        self.sendRaw(packed(packet))
 
     def sendRaw(self, data: bytes | bytearray) -> None:
         """Collect `data`. Never raises: a peer that is gone must not look like a fault of whoever sends to it."""

@@ -152,6 +152,18 @@ class _GearWorker(Lively, gear.Worker):
                     continue  # the poll thread deals with it
                 return
 
+    def getJob(self) -> gear.WorkerJob:
+        """Wait for a job; raises gear.InterruptedError when there will be none. As gear's, without its log lines."""
+        with self.job_lock:
+            if not self.running:
+                raise gear.InterruptedError
+            self.waiting_for_jobs += 1
+            self._updateStateMachines()
+        job = self.job_queue.get()
+        if job is None:
+            raise gear.InterruptedError
+        return job
+
     def handleNoop(self, packet: gear.Packet) -> None:
         with self.job_lock:
             if packet.connection.state == "SLEEP":

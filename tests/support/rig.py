@@ -48,13 +48,13 @@ class Process:
     """A `torii` subcommand. What it prints is in `out`, what it logs in `log`."""
 
     def __init__(
-        self, arguments: Sequence[str], folder: Path, name: str, env: Mapping[str, str], limits: Callable[[], None] | None
+        self, command: Sequence[str], folder: Path, name: str, env: Mapping[str, str], limits: Callable[[], None] | None
     ) -> None:
         self.name = name
         self.out, self.log = folder / f"{name}.out", folder / f"{name}.log"
         with self.out.open("wb") as out, self.log.open("wb") as log:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "torii", *arguments],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
@@ -152,9 +152,14 @@ class Rig:
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, limits: Callable[[], None] | None = None) -> Process:
         """Start `torii ARGUMENTS --server server.yml`."""
-        name = f"{arguments[0]}-{len(self.processes) + 1}"
-        given = [*arguments, "--server", str(self.folder / "server.yml")]
-        process = Process(given, self.folder / "logs", name, env or {}, limits)
+        command = [sys.executable, "-m", "torii", *arguments, "--server", str(self.folder / "server.yml")]
+        return self.start(command, arguments[0], env=env, limits=limits)
+
+    def start(
+        self, command: Sequence[str], name: str, *, env: Mapping[str, str] | None = None, limits: Callable[[], None] | None = None
+    ) -> Process:
+        """Start any command. `limits` is called in the new process before that."""
+        process = Process(command, self.folder / "logs", f"{name}-{len(self.processes) + 1}", env or {}, limits)
         self.processes.append(process)
         return process
 

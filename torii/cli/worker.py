@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
-import threading
 from pathlib import Path
 
 import click
 
+from torii.cli.logs import set_up_logging
+from torii.cli.running import stop_signals
 from torii.cli.where import configuration, where_options
+from torii.config.settings import ServerConfig
 from torii.gearman import load_key
 from torii.gearman.address import servers_of
+from torii.gearman.admin import Address
 from torii.store.blobs import FolderBlobs
 from torii.worker import open_worker
 
@@ -24,7 +26,8 @@ _STOP_LIMIT = 4.5
     "--label", "labels", metavar="LABEL", multiple=True, help="A label this worker has; may be given several times. Default: server.yml's."
 )
 @click.option("--executors", type=click.IntRange(1, 256), metavar="N", help="How many builds run at once. Default: server.yml's.")
-def command(server: Path | None, state: Path | None, labels: tuple[str, ...], executors: int | None) -> None:
+@click.option("--verbose", is_flag=True, help="Log debugging, too.")
+def command(server: Path | None, state: Path | None, labels: tuple[str, ...], executors: int | None, verbose: bool) -> None:
     """Run builds until interrupted.
 
     The worker connects to the Gearman servers that server.yml names and runs the jobs that its labels allow, each build in a sandbox
@@ -36,6 +39,7 @@ def command(server: Path | None, state: Path | None, labels: tuple[str, ...], ex
       torii worker --server server.yml
       torii worker --label linux --label gpu --executors 4 --server server.yml
     """
+    set_up_logging(verbose)
     config = configuration(server, state)
     settings = dataclasses.replace(
         config.worker, labels=labels or config.worker.labels, executors=executors or config.worker.executors or 1
@@ -43,12 +47,18 @@ def command(server: Path | None, state: Path | None, labels: tuple[str, ...], ex
     config = dataclasses.replace(config, worker=settings)
     blobs = FolderBlobs(config.store.blobs or config.state / "blobs")
     key = load_key(config.gearman, config.state)
-    worker = open_worker(config, servers_of(config.gearman, config.state), key, blobs, hidden=[server.absolute()] if server else [])
-    over = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
-    try:
-        worker.start()
-        over.wait()
-    finally:
-        worker.stop(_STOP_LIMIT)
+    servers = servers_of(config.gearman, config.state)
+    worker = open_worker(config, servers, key, blobs, hidden=[server.absolute()] if server else [])
+    with stop_signals() as stop:
+        try:
+            worker.start()
+            click.echo(_ready_line(config, servers))
+            stop.wait()
+        finally:
+            worker.stop(_STOP_LIMIT)
+
+
+def _ready_line(config: ServerConfig, servers: tuple[Address, ...]) -> str:
+    where = ", ".join(f"{host}:{port}" for host, port in servers)
+    labels = ", ".join(config.worker.labels)
+    return f"Worker for {labels}: {config.worker.executors} builds at once, Gearman at {where}. Ctrl-C stops it."

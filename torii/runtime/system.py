@@ -35,7 +35,7 @@ from torii.sources.wake import WakeListener
 from torii.store.lease import acquire_lease
 from torii.store.store import Store, open_configured
 from torii.web.server import WebServer
-from torii.worker.worker import BuildWorker
+from torii.worker import BuildWorker, open_worker
 
 log = structlog.get_logger()
 
@@ -131,8 +131,7 @@ class System:
             self._cleanup.callback(listener.stop, STOP_LIMIT / 2)
 
     def _start_worker(self, key: bytes, store: Store) -> None:
-        hidden = [self.config.store.blobs] if self.config.store.blobs else []
-        self.worker = BuildWorker(self.config.worker, self._servers, key, store.blobs, self.config.state, hidden=hidden)
+        self.worker = open_worker(self.config, self._servers, key, store.blobs)
         self.worker.start()
         self._cleanup.callback(self.worker.stop, STOP_LIMIT)
 

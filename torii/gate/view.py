@@ -73,4 +73,5 @@ def build(build_set: BuildSet, build: Build) -> BuildView:
         ended_at=build.ended_at,
         duration=build.duration,
         tests=build.tests,
+        built_on=tuple(change for change, _ in build_set.changes[:-1]),
     )

@@ -12,8 +12,8 @@ from torii.model.ids import BuildId, BuildSetId, ChangeId, ItemId, PipelineName,
 class ItemView:
     """A queue item. `position` orders a queue's items (a ticket: smaller is nearer the head, with gaps), None once it left.
 
-    Times are seconds since the epoch. `state` is one of waiting, merging, building, passed, failing, reporting, submitting, done; `outcome` is the final verdict's value
-    or `merged`, empty until then; `reason` says in words why it is where it is.
+    Times are seconds since the epoch. `state` is one of waiting, merging, building, passed, failing, submitting, done. `outcome`, empty
+    until it left, is `merged` or the value of its verdict, or `superseded` or `no jobs`. `reason` says in words why it is where it is.
     """
 
     id: ItemId
@@ -38,7 +38,7 @@ class ItemView:
 
 @dataclass(frozen=True, slots=True)
 class BuildView:
-    """A build. `state` is one of waiting, queued, running, done."""
+    """A build. `state` is one of waiting, queued, running, done; `built_on` are the changes ahead that its state assumed merged."""
 
     id: BuildId
     build_set: BuildSetId
@@ -56,6 +56,7 @@ class BuildView:
     ended_at: float | None
     duration: float | None
     tests: TestSummary | None
+    built_on: tuple[ChangeId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

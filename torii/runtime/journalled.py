@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
 from torii.errors import OperatorError
 from torii.gate import SNAPSHOT_FORMAT, Gate
-from torii.gate.state import State
+from torii.gate.state import Item, State
 from torii.model.command import Command
-from torii.model.event import Event
+from torii.model.event import BranchMoved, Event
 from torii.model.ids import ChangeId
 from torii.model.view import Decision, Records
 from torii.runtime.inbox import Posting
@@ -51,6 +52,7 @@ class JournalledGate:
         self._since_snapshot = 0
         self._seq = 0
         self._ahead_of_disk = False
+        self._unperformed: list[Command] = []  # committed, but not handed out: the store refused what came after
         self.gate = Gate()
         self.reload()
 
@@ -76,41 +78,57 @@ class JournalledGate:
         return count
 
     def take(self, postings: Sequence[Posting]) -> list[Command]:
-        """Step through `postings`, commit, and return the commands that follow. Raises `StoreError` when nothing was committed.
+        """Step through `postings`, commit, and return the commands that follow.
 
-        An event that the gate cannot take (a bug, then) is left out and put on record; the rest goes on without it.
+        Raises `OperatorError` where the store did not take all of it: then the same call is to be repeated. An event that the gate cannot
+        take (a bug, then) is left out and put on record; the rest goes on without it.
         """
         now = self._clock()
         if self._ahead_of_disk:
             self.reload()
         try:
-            return self._commit(postings, now)
+            self._unperformed += self._commit(postings, now)
         except OperatorError:
             raise
         except Exception:
             log.exception("the gate could not take a batch of events; taking them one by one")
             self.reload()
-            return [command for posting in postings for command in self._one_by_one(posting, now)]
+            for posting in postings:
+                self._unperformed += self._sifted(posting, now)
+        commands, self._unperformed = self._unperformed, []
+        return commands
 
-    def _one_by_one(self, posting: Posting, now: float) -> list[Command]:
-        try:
-            return self._commit([posting], now)
-        except OperatorError:
-            raise
-        except Exception as error:
-            log.exception("the gate could not take an event; it is left out", events=[type(event).__name__ for event in posting.events])
-            self.reload()
-            text = f"Torii could not take this in, which is a bug in Torii: {type(error).__name__}: {error}"
-            decisions = tuple(Decision(now, change, None, None, text) for change in _changes(posting))
-            self._journal.append((), Records(decisions=decisions), [posting.cursor] if posting.cursor else [])
-            return []
+    def _sifted(self, posting: Posting, now: float) -> list[Command]:
+        """Commit `posting` without the events that the gate cannot take."""
+        fit: list[Event] = []
+        faults: list[Decision] = []
+        for event in posting.events:
+            try:
+                self._ahead_of_disk = True
+                self.gate.step(event, now)
+                fit.append(event)
+            except Exception as error:
+                log.exception("the gate could not take an event; it is left out", kind=type(event).__name__)
+                self.reload()
+                faults += [self._fault(event, error, now)]
+                for earlier in fit:
+                    self.gate.step(earlier, now)
+        self.reload()
+        return self._commit([Posting(tuple(fit), posting.cursor)], now, tuple(faults))
 
-    def _commit(self, postings: Sequence[Posting], now: float) -> list[Command]:
+    def _fault(self, event: Event, error: Exception, now: float) -> Decision:
+        text = f"Torii could not take in {type(event).__name__}, which is a bug in Torii: {type(error).__name__}: {error}"
+        change, item = _concerned(self.gate.state, event)
+        return Decision(now, change, item.pipeline if item else None, item.id if item else None, text)
+
+    def _commit(self, postings: Sequence[Posting], now: float, faults: tuple[Decision, ...] = ()) -> list[Command]:
         self._ahead_of_disk = True
         entries = [(now, event) for posting in postings for event in posting.events]
         commands = [command for at, event in entries for command in self.gate.step(event, at)]
         cursors = {posting.cursor.source: posting.cursor for posting in postings if posting.cursor}
-        self._seq = self._journal.append(entries, self.gate.drain(), list(cursors.values()))
+        records = self.gate.drain()
+        records = replace(records, decisions=(*records.decisions, *faults)) if faults else records
+        self._seq = self._journal.append(entries, records, list(cursors.values()))
         self._since_snapshot += len(entries)
         self._ahead_of_disk = False
         return commands
@@ -122,11 +140,21 @@ class JournalledGate:
 
     def snapshot(self) -> None:
         """Write a snapshot now, so that the next start need not step what came before."""
-        if self._since_snapshot:
+        if self._since_snapshot and not self._ahead_of_disk:
             self._journal.save_snapshot(self._seq, SNAPSHOT_FORMAT, encode(self.gate.state))
             self._since_snapshot = 0
 
 
-def _changes(posting: Posting) -> set[ChangeId]:
-    changes = [getattr(event, "change", None) for event in posting.events]
-    return {getattr(change, "id", change) for change in changes if change is not None}
+def _concerned(state: State, event: Event) -> tuple[ChangeId, Item | None]:
+    """Return the change that `event` is about, and its item where it is about one."""
+    change = getattr(event, "change", None)
+    if change is not None:
+        return getattr(change, "id", change), None
+    if isinstance(event, BranchMoved):
+        return ChangeId(f"{event.project}@{event.branch}"), None
+    wanted, build = getattr(event, "build_set", None), getattr(event, "build", None)
+    for item in state.items.values():
+        for build_set in item.build_sets:
+            if build_set.id == wanted or any(one.id == build for one in build_set.builds):
+                return item.subject.id, item
+    return ChangeId(""), None

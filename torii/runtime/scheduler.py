@@ -58,8 +58,10 @@ class Scheduler:
         """Take up what was left, then run until stopped. Raises `StoreError` when the store cannot be written."""
         assert self._lease.held, "a scheduler needs the lease of its store"
         self._surroundings = surroundings
-        gate = self._journalled.gate
         commands = self._journalled.take([Posting((Configured(self._config),))])
+        gate = self._journalled.gate
+        if gate.state.config != self._config:
+            raise RuntimeError("the gate could not take this configuration in; the log says why")
         unanswered = gate.outstanding()
         builds = [command.request for command in unanswered if isinstance(command, StartBuild)]
         log.info("taking up", items=len(gate.state.items), unanswered=len(unanswered), builds=len(builds))
@@ -102,6 +104,8 @@ class Scheduler:
         return due is not None and (due <= now or now < gate.state.now)
 
     def _pause(self) -> float:
+        if self._due():
+            return 0.0
         due = self._journalled.gate.next_due()
         return _LONGEST_PAUSE if due is None else min(_LONGEST_PAUSE, max(0.0, due - self._clock()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -32,9 +33,9 @@ from torii.runtime.scheduler import Scheduler, Surroundings
 from torii.runtime.upkeep import StoreUpkeep
 from torii.sources.registry import open_source
 from torii.sources.wake import WakeListener
-from torii.store.lease import acquire_lease
+from torii.store.lease import Lease, acquire_lease
 from torii.store.store import Store, open_configured
-from torii.web.server import WebServer
+from torii.web.address import listen, shown_url
 from torii.worker import BuildWorker, open_worker
 
 log = structlog.get_logger()
@@ -71,7 +72,8 @@ class System:
         self._cleanup = ExitStack()
         self._servers: tuple[Address, ...] = ()
         self.store: Store | None = None
-        self.web: WebServer | None = None
+        self.url = ""
+        """Where the pages are; empty where this process serves none."""
         self.scheduler: Scheduler | None = None
         self.worker: BuildWorker | None = None
         self.sources: dict[str, Source] = {}
@@ -80,11 +82,6 @@ class System:
     def gearman(self) -> tuple[Address, ...]:
         """The Gearman servers in use, as (host, port)."""
         return self._servers
-
-    @property
-    def url(self) -> str:
-        """Where the pages are; empty where this process serves none."""
-        return self.web.url if self.web is not None else ""
 
     def start(self) -> None:
         """Start every part. Raises `OperatorError` where one cannot start; those that did are stopped again."""
@@ -109,38 +106,47 @@ class System:
             self._servers = (server.address,)
         else:
             self._servers = servers_of(self.config.gearman, self.config.state)
+        # The scheduler comes first, with what was under way: that waits at the Gearman server for those who come after. They stop after it,
+        # too, so that nobody takes what a build says when its worker stops for news of its change.
+        helpers = self._cleanup.enter_context(ExitStack())
+        if lease is not None and self.store is not None:
+            self._start_scheduler(lease, key, self.store, helpers)
         if Role.MERGER in self.roles:
             mergers = MergerWorker(self.config, self._servers, key, max(1, self.config.mergers))
             mergers.start()
-            self._cleanup.callback(mergers.stop, STOP_LIMIT / 2)
+            helpers.callback(mergers.stop, STOP_LIMIT / 2)
         if Role.WORKER in self.roles and self.config.worker.executors and self.store is not None:
-            self._start_worker(key, self.store)
-        if lease is not None and self.store is not None:
-            self._start_web(self.store)
-            inbox = Inbox()
-            surroundings = self._surround(key, self.store, inbox)
-            self.scheduler = Scheduler(lease, self.store, gate_config(self.config, self.store.instance), inbox, self._clock)
-            self._cleanup.callback(self.scheduler.stop, STOP_LIMIT)
-            self.scheduler.start(surroundings)
-            self._start_sources(self.store)
-            upkeep = StoreUpkeep(self.store, self._clock)
-            upkeep.start()
-            self._cleanup.callback(upkeep.stop, STOP_LIMIT / 2)
-            listener = WakeListener(self._servers, key, self._by_project())
-            listener.start()
-            self._cleanup.callback(listener.stop, STOP_LIMIT / 2)
+            self.worker = open_worker(self.config, self._servers, key, self.store.blobs)
+            self.worker.start()
+            helpers.callback(self.worker.stop, STOP_LIMIT)
 
-    def _start_worker(self, key: bytes, store: Store) -> None:
-        self.worker = open_worker(self.config, self._servers, key, store.blobs)
-        self.worker.start()
-        self._cleanup.callback(self.worker.stop, STOP_LIMIT)
+    def _start_scheduler(self, lease: Lease, key: bytes, store: Store, helpers: ExitStack) -> None:
+        listener = helpers.enter_context(listen(self.config.web))
+        self.url = shown_url(self.config.web, listener.getsockname()[1])
+        inbox = Inbox()
+        library = JobLibrary(self.url)
+        surroundings = self._surround(key, store, inbox, library)
+        self.scheduler = Scheduler(lease, store, gate_config(self.config, store.instance), inbox, self._clock)
+        self._cleanup.callback(self.scheduler.stop, STOP_LIMIT)
+        self.scheduler.start(surroundings)
+        self._start_sources(store)
+        self._start_web(store, listener, helpers)
+        threading.Thread(target=library.warm_up, name="job-library", daemon=True).start()
+        upkeep = StoreUpkeep(store, self._clock)
+        upkeep.start()
+        self._cleanup.callback(upkeep.stop, STOP_LIMIT / 2)
+        wakes = WakeListener(self._servers, key, self._by_project())
+        wakes.start()
+        self._cleanup.callback(wakes.stop, STOP_LIMIT / 2)
 
-    def _start_web(self, store: Store) -> None:
-        self.web = WebServer(self.config.web, store, store.blobs, self.config.pipelines)
-        self.web.start()
-        self._cleanup.callback(self.web.stop)
+    def _start_web(self, store: Store, listener: socket.socket, helpers: ExitStack) -> None:
+        from torii.web.server import WebServer  # here: it takes a tenth of a second, for which nothing under way need wait
 
-    def _surround(self, key: bytes, store: Store, inbox: Inbox) -> Surroundings:
+        web = WebServer(self.config.web, store, store.blobs, self.config.pipelines)
+        web.start(listener)
+        helpers.callback(web.stop)
+
+    def _surround(self, key: bytes, store: Store, inbox: Inbox, library: JobLibrary) -> Surroundings:
         """Make what the scheduler commands: sources (not started yet), merger and dispatcher."""
         results = StoredResults(store.blobs, self.url)
         mirrors = self.config.state / "mirrors"
@@ -152,8 +158,6 @@ class System:
             self.sources[connection.name] = open_source(connection, self.config.projects, mirrors, inbox, text_of)
         client = Client(self._servers, "torii-merges")
         merger = GearmanMerger(client, key, inbox, store.instance)
-        library = JobLibrary(self.url)
-        threading.Thread(target=library.warm_up, name="job-library", daemon=True).start()
         staging = {project.name: project.staging_url or project.url for project in self.config.projects}
         dispatcher = GearmanDispatcher(Client(self._servers, "torii-builds"), inbox, library, results, key, staging)
         self._cleanup.callback(client.stop)

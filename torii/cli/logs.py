@@ -32,9 +32,8 @@ def set_up_logging(verbose: bool = False, file: Path | None = None) -> None:
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending]
         )
     )
-    logging.basicConfig(handlers=[handler], level=level, force=True)
-    for talkative in ("gear", "uvicorn.access", "git", "alembic", "jenkins_jobs", "stevedore", "asyncio"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)  # of libraries only what is wrong
+    logging.getLogger("torii").setLevel(level)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),

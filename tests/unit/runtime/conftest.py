@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import structlog
 
 from torii.model.build import BuildRequest
 from torii.model.command import DropStaging, Merge, Report, Submit
@@ -80,6 +81,13 @@ class Adapters:
         self.reconciled += expected
 
     def stop(self, timeout: float) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[structlog.typing.EventDict]]:
+    """What was logged. Nothing is printed: a traceback with all locals, as structlog prints it, takes seconds."""
+    with structlog.testing.capture_logs() as entries:
+        yield entries
 
 
 @pytest.fixture

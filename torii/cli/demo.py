@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def command(folder: Path, keep: bool, svg: Path | None, plain: bool) -> None:
     from torii.demo.play import Options, run_demo
     from torii.demo.story import InterruptedStoryError
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a change's title may hold what this terminal cannot show
     live = not plain and sys.stdout.isatty() and not Console().is_dumb_terminal
     with stop_signals() as stop:
         try:

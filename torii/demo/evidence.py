@@ -17,7 +17,7 @@ from torii.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class GateState:
     """One state in which a change was tested. `contains` are the changes whose commits it has, `commit` and `tree` what was built."""
 
     build_set: BuildSetId
@@ -40,7 +40,7 @@ class Evidence:
     branches: frozenset[str] = frozenset()
     note: str = ""
     stays: tuple[Stay, ...] = ()
-    tested: tuple[Tested, ...] = ()
+    tested: tuple[GateState, ...] = ()
     artifacts: frozenset[str] = frozenset()
 
     def stay(self, pipeline: str) -> Stay | None:
@@ -108,7 +108,7 @@ def _note(shop: Workshop, project: str, commit: Sha) -> str:
     return shop.git(bare, "notes", "--ref=torii", "show", commit) if shop.succeeds(bare, "notes", "--ref=torii", "list", commit) else ""
 
 
-def _tested(shop: Workshop, store: Store, project: str, items: set[str]) -> tuple[Tested, ...]:
+def _tested(shop: Workshop, store: Store, project: str, items: set[str]) -> tuple[GateState, ...]:
     """Return the states that the journal says were staged for `items`. The commits stay in the repository when their refs go."""
     bare = shop.place.repository(project)
     found = []
@@ -118,7 +118,7 @@ def _tested(shop: Workshop, store: Store, project: str, items: set[str]) -> tupl
                 own = branches[-1]
                 history = frozenset(shop.git(bare, "rev-list", own.commit).split())
                 contains = frozenset(change for change, patchset in shop.patchsets.items() if patchset in history)
-                found.append(Tested(build_set, own.commit, own.tree, contains))
+                found.append(GateState(build_set, own.commit, own.tree, contains))
             case _:
                 pass
     return tuple(found)

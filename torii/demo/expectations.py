@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from torii.demo.evidence import BranchEvidence, Evidence, Tested
+from torii.demo.evidence import BranchEvidence, Evidence, GateState
 from torii.demo.projects import CHEAP_TEA, CHECK_SPELLING, CLEAR_NAMES, PRINT_RECEIPT, SELL_JUICE, SELL_TEA
 from torii.model.build import Result
 
@@ -116,7 +116,7 @@ def differences(expected: Expectation, found: Evidence) -> list[str]:
     return [f"{expected.change}: {sentence}" for sentence in (*_git(expected, found), *_store(expected, found), *_states(expected, found))]
 
 
-def branch_differences(found: BranchEvidence, tested: Mapping[str, Tested]) -> list[str]:
+def branch_differences(found: BranchEvidence, tested: Mapping[str, GateState]) -> list[str]:
     """Return in what a branch is not what was tested. `tested` is the last state of each change that merged there, in any order."""
     sentences = []
     by_commit = {state.commit: state for state in tested.values()}

@@ -6,7 +6,6 @@ import io
 from pathlib import Path
 
 from rich.console import Console, Group
-from rich.terminal_theme import TerminalTheme
 
 from torii.demo.screen import Scene, lines
 from torii.demo.snapshot import Snapshot

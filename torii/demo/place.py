@@ -28,7 +28,7 @@ state: state
 connections:
   here:
     url: repositories  # beside this file; it might as well be git@git.example.com:team
-    poll: 3s           # the repositories' post-receive hooks tell Torii sooner, with `torii notify`
+    poll: 1s           # a server far away is asked less often; the repositories' hooks tell Torii at once, with `torii notify`
 
 projects:
   app: {path: app.git}

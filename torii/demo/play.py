@@ -58,6 +58,8 @@ def run_demo(options: Options, console: Console, stop: threading.Event) -> bool:
         shop = Workshop(place)
         for project, files in REPOSITORIES.items():
             shop.found(project, files)
+        for edit in EDITS:
+            shop.make(edit)
         system = System(load_server(place.server_yml, None))
         system.start()
         try:
@@ -86,7 +88,7 @@ def _logging(place: Place) -> Iterator[None]:
 def _run(options: Options, console: Console, stop: threading.Event, shop: Workshop, system: System) -> bool:
     assert system.store is not None and system.worker is not None
     if system.worker.note:
-        console.print(Text(f"Note: {system.worker.note}", "yellow"), soft_wrap=True)
+        console.print(Text(f"Note: {system.worker.note.replace('this build', 'each build')}", "yellow"), soft_wrap=True)
     began = time.time()
     presenter: Presenter = LiveScreen(console) if options.live else PlainLines(console, began)
     stage = Stage(shop, system, presenter, stop, began)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Protocol
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
+from rich.text import Text
 
-from torii.demo.screen import ASCII_MARKS, Marks, Scene, lines
+from torii.demo.screen import ASCII_MARKS, Marks, Scene, lines, of_note
 from torii.demo.snapshot import Snapshot
 from torii.model.view import Decision
 from torii.results.text import clean_line
-
-_PASSING = ("being merged", "being prepared")
-"""How decisions begin that are over in a moment and tell nothing."""
 
 
 class Presenter(Protocol):
@@ -37,14 +35,19 @@ class LiveScreen:
         self._marks = ASCII_MARKS if console.options.ascii_only else Marks()
         self._live = Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._scene: Scene | None = None
+        self._shown: tuple[ConsoleDimensions, list[Text]] | None = None
 
     def scene(self, scene: Scene) -> None:
         self._scene = scene
 
     def show(self, snapshot: Snapshot) -> None:
-        if self._scene is not None:
-            width, height = self._console.size
-            self._live.update(Group(*lines(snapshot, self._scene, width, height, self._marks)), refresh=True)
+        if self._scene is None:
+            return
+        size = self._console.size
+        shown = lines(snapshot, self._scene, size.width, size.height, self._marks)
+        if (size, shown) != self._shown:  # what is drawn anew for nothing flickers on a slow line
+            self._live.update(Group(*shown), refresh=True)
+            self._shown = (size, shown)
 
     def __enter__(self) -> LiveScreen:
         self._live.__enter__()
@@ -71,7 +74,7 @@ class PlainLines:
 
     def show(self, snapshot: Snapshot) -> None:
         for made in snapshot.decisions:
-            if made not in self._told and not made.text.startswith(_PASSING):
+            if made not in self._told and of_note(made):
                 where = f"{made.pipeline}: " if made.pipeline else ""
                 self._print(f"{made.at - self._began:6.1f} s  {where}{clean_line(made.change)}: {clean_line(made.text, 1000)}")
         self._told.update(snapshot.decisions)

@@ -125,13 +125,13 @@ REPOSITORIES: Mapping[str, Mapping[str, str]] = MappingProxyType({"app": APP, "l
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change: what it is called, what it says, and the files it writes. `old` is made on the very first commit of its branch."""
+    """A change: what it is called, what it says, the files it writes, and the change (or the tag `first`) that it is made on."""
 
     project: str
     name: str
     title: str
     files: Mapping[str, str]
-    old: bool = False
+    base: str = "first"
 
     @property
     def change(self) -> str:
@@ -149,6 +149,7 @@ CLEAR_NAMES = Edit(
     "clear-names",
     "Call the total what it is",
     {"till.sh": _TILL.replace("total()", "total_of()"), "tests/total.sh": APP["tests/total.sh"].replace("total coffee", "total_of coffee")},
+    base=SELL_TEA.name,
 )
 PRINT_RECEIPT = Edit(
     "app",
@@ -158,15 +159,17 @@ PRINT_RECEIPT = Edit(
         "receipt.sh": '. ./till.sh\n\nreceipt() { # ITEM...\n    printf "%s\\n" "$@"\n    echo "total $(total "$@")"\n}\n',
         "tests/receipt.sh": '. ./receipt.sh\n[ "$(receipt coffee cake | tail -n 1)" = "total 750" ]\n',
     },
+    base=SELL_TEA.name,
 )
 SELL_JUICE = Edit(
     "app",
     "sell-juice",
     "Sell juice",
     {"menu.txt": _MENU_WITH_TEA + "juice 350\n", "tests/juice.sh": '. ./till.sh\n[ "$(price_of juice)" = 350 ]\n'},
+    base=SELL_TEA.name,
 )
 
-CHEAP_TEA = Edit("app", "cheap-tea", "Sell tea for less", {"menu.txt": APP["menu.txt"] + "tea 200\n"}, old=True)
+CHEAP_TEA = Edit("app", "cheap-tea", "Sell tea for less", {"menu.txt": APP["menu.txt"] + "tea 200\n"})
 
 CHECK_SPELLING = Edit(
     "library",

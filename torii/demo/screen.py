@@ -32,6 +32,8 @@ PIPELINES: Mapping[str, str] = MappingProxyType(
 
 _STATES = MappingProxyType({"merged": "green", "success": "green", "passed": "green", "submitting": "green", "building": "cyan"})
 _WORDS = MappingProxyType({"success": "passed", "failure": "failed", "submitting": "merging"})
+_PASSING = ("being merged", "being prepared")
+_DULL = (*_PASSING, "building ", "taken into ", "passed")
 _BAD = "bold red"
 _DIM = "bright_black"
 
@@ -41,16 +43,17 @@ _KEEP, _REASON, _OVER, _MORE_REASON, _DECISION, _SPACE = 0, 1, 2, 3, 4, 5
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The signs for how a build stands."""
+    """The signs for how a build stands, for a reason below its change, and for what is cut off."""
 
     passed: str = "\N{CHECK MARK}"
     failed: str = "\N{BALLOT X}"
     running: str = "\N{BLACK RIGHT-POINTING SMALL TRIANGLE}"
     waiting: str = "\N{MIDDLE DOT}"
     branch: str = "\N{BOX DRAWINGS LIGHT UP AND RIGHT}"
+    more: str = "\N{HORIZONTAL ELLIPSIS}"
 
 
-ASCII_MARKS = Marks("ok", "FAILED", "...", "-", "`")
+ASCII_MARKS = Marks("ok", "FAILED", "runs", "-", "`", "...")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +73,30 @@ class _Line:
     rank: int = _KEEP
 
 
+def of_note(made: Decision) -> bool:
+    """Return whether a decision tells more than that something is over in a moment."""
+    return not made.text.startswith(_PASSING)
+
+
 def lines(snapshot: Snapshot, scene: Scene, width: int, height: int, marks: Marks = Marks()) -> list[Text]:
     """Return the screen: at most `height` lines, none wider than `width` columns."""
-    whole = [*_heading(scene, snapshot.at, width), *_queues(snapshot, width, marks)]
-    room = height - len(whole) - 2
-    if room > 0 and snapshot.decisions:
-        whole.append(_Line(Text(), _SPACE))
-        whole.append(_Line(Text("last decisions", "bold"), _DECISION))
-        whole += [_Line(_decision(made, scene.began), _DECISION) for made in snapshot.decisions[-room:]]
-    while len(whole) > height:
+    whole = [*_heading(scene, snapshot.at, width, marks), *_queues(snapshot, width, marks)]
+    room = height - len(whole) - 1
+    decisions = [made for made in snapshot.decisions if of_note(made)]
+    if room > 0 and decisions:
+        whole.append(_Line(Text("last decisions", "bold magenta"), _DECISION))
+        whole += [_Line(_decision(made, scene.began), _DECISION) for made in decisions[-room:]]
+    while len(whole) > max(1, height):
         del whole[_least(whole)]
     for line in whole:
-        line.text.truncate(width, overflow="ellipsis")
+        _cut(line.text, width, marks.more)
     return [line.text for line in whole]
+
+
+def _cut(text: Text, width: int, more: str) -> None:
+    if text.cell_len > width:
+        text.truncate(max(0, width - len(more)), overflow="crop")
+        text.append(more[:width])
 
 
 def _least(whole: Sequence[_Line]) -> int:
@@ -91,56 +105,56 @@ def _least(whole: Sequence[_Line]) -> int:
     return max(index for index, line in enumerate(whole) if line.rank == rank)
 
 
-def _heading(scene: Scene, at: float, width: int) -> Iterator[_Line]:
+def _heading(scene: Scene, at: float, width: int, marks: Marks) -> Iterator[_Line]:
     left = Text.assemble((" torii demo ", "bold reverse"), "  ", (f"{scene.number} of {scene.of}", "bold"))
-    right = Text.assemble((f"{max(0.0, at - scene.began):.0f} s", _DIM), "  ", (scene.url, f"{_DIM} link {scene.url}"))
+    right = Text.assemble((f"{max(0.0, at - scene.began):.0f} s  ", _DIM), (scene.url, f"{_DIM} link {scene.url}"))
     left.append(" " * max(2, width - left.cell_len - right.cell_len))
     yield _Line(left.append_text(right))
-    for row in textwrap.wrap(scene.text, width)[:3]:
-        yield _Line(Text(row, "bold"), _KEEP)
+    for row in textwrap.wrap(scene.text, max(20, width), max_lines=3, placeholder=marks.more, break_on_hyphens=False):
+        yield _Line(Text(row, "bold"))
     yield _Line(Text(), _SPACE)
 
 
 def _queues(snapshot: Snapshot, width: int, marks: Marks) -> Iterator[_Line]:
     lately = [stay for stay in reversed(snapshot.past) if stay.item.left_at is not None and snapshot.at - stay.item.left_at < LINGERS]
-    names = [*PIPELINES, *dict.fromkeys(stay.item.pipeline for stay in snapshot.active if stay.item.pipeline not in PIPELINES)]
     shown = (*lately, *snapshot.active)
     column = max((len(stay.item.change) for stay in shown), default=0)
-    for name in names:
+    for name in dict.fromkeys((*PIPELINES, *(stay.item.pipeline for stay in shown))):
         mine = [stay for stay in shown if stay.item.pipeline == name]
         yield _Line(Text.assemble((name, "bold magenta"), (f"  {PIPELINES.get(name, '')}", _DIM)))
         if not mine:
             yield _Line(Text("   nothing", _DIM), _SPACE)
         for stay in sorted(mine, key=lambda stay: stay.item.queue):
-            yield from _stay(stay, snapshot.at, width, column, marks)
+            yield _row(stay, snapshot.at, column, marks)
+            yield from _reason(stay, snapshot.decisions, width, marks)
         yield _Line(Text(), _SPACE)
 
 
-def _stay(stay: Stay, at: float, width: int, column: int, marks: Marks) -> Iterator[_Line]:
+def _row(stay: Stay, at: float, column: int, marks: Marks) -> _Line:
     item = stay.item
     over = item.left_at is not None
     state = item.outcome if over else item.state
     style = _STATES.get(state, _BAD if over or state == "failing" else "")
     place = f"{stay.place}" if stay.place and item.pipeline == "gate" else " "
-    row = Text.assemble(f" {place} ", (f"{clean_line(item.change):<{column}}", _DIM if over else ""), "  ")
-    row.append(f"{_WORDS.get(state, state):<10} ", style)
+    row = Text.assemble(
+        f" {place} ", (f"{clean_line(item.change):<{column}}  ", _DIM if over else ""), (f"{_WORDS.get(state, state):<9} ", style)
+    )
     for build in stay.current_builds:
         row.append_text(_build(build, at, marks)).append("  ")
-    yield _Line(row, _OVER if over else _KEEP)
-    if _telling(stay):
-        reason = textwrap.wrap(clean_line(item.reason, 1000), max(20, width - 8))
-        for number, part in enumerate(reason[:2]):
-            yield _Line(
-                Text(f"   {' ' if number else marks.branch} {part}", style if style == _BAD else "yellow"),
-                _MORE_REASON if number else _REASON,
-            )
+    return _Line(row, _OVER if over else _KEEP)
 
 
-def _telling(stay: Stay) -> bool:
-    """Whether the reason says more than the line above it does."""
+def _reason(stay: Stay, decisions: Sequence[Decision], width: int, marks: Marks) -> Iterator[_Line]:
+    """Yield what tells more than the row itself: why it fails, or why it is tested again."""
     item = stay.item
-    dull = ("being ", "building ", "taken into ", "passed")
-    return bool(item.reason) and item.outcome not in ("merged", "success") and not item.reason.startswith(dull)
+    if item.outcome in ("merged", "success"):
+        return
+    told = [item.reason, *(made.text for made in reversed(decisions) if made.item == item.id)]
+    reason = next((text for text in told if text and not text.startswith(_DULL)), "")
+    bad = item.left_at is not None or item.state == "failing"
+    parts = textwrap.wrap(clean_line(reason, 1000), max(20, width - 6), max_lines=2, placeholder=marks.more, break_on_hyphens=False)
+    for number, part in enumerate(parts):
+        yield _Line(Text(f"   {' ' if number else marks.branch} {part}", "red" if bad else "yellow"), _MORE_REASON if number else _REASON)
 
 
 def _build(build: BuildView, at: float, marks: Marks) -> Text:
@@ -153,15 +167,12 @@ def _build(build: BuildView, at: float, marks: Marks) -> Text:
             sign = marks.waiting
         case _:
             sign = marks.failed
-    since = f" {spoken_duration(at - build.started_at)}" if build.state == "running" and build.started_at is not None else ""
+    ran = at - build.started_at if build.state == "running" and build.started_at is not None else 0.0
+    since = f" {spoken_duration(ran)}" if ran >= 1 else ""
     colour = build_colour(build)
     return Text(f"{clean_line(build.job, 20)} {sign}{since}", f"{colour} bold" if sign == marks.failed else colour)
 
 
 def _decision(made: Decision, began: float) -> Text:
-    return Text.assemble(
-        (f"{max(0.0, made.at - began):5.1f}  ", _DIM),
-        (f"{made.pipeline or '':<6} ", "magenta"),
-        f"{clean_line(made.change)}: ",
-        clean_line(made.text, 500),
-    )
+    when, where = f"{max(0.0, made.at - began):5.1f}  ", f"{made.pipeline or '':<6} "
+    return Text.assemble((when, _DIM), (where, "magenta"), f"{clean_line(made.change)}: {clean_line(made.text, 500)}")

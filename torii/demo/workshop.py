@@ -20,12 +20,15 @@ _LIMIT = 30.0
 
 _HOOK = """\
 #!/bin/sh
-# Tells Torii at once that a branch was pushed, without keeping whoever pushed waiting.
-told=
-while read -r _ _ ref; do
-    case $ref in refs/heads/*) told=yes ;; esac
+# Tells Torii at once that a change was pushed or approved, without keeping whoever pushed waiting.
+news=
+while read -r _ new ref; do
+    case "$new $ref" in
+        0000000*) ;; # deleted, mostly by Torii itself after a merge
+        *" refs/heads/review/"* | *" refs/heads/gate/"*) news=yes ;;
+    esac
 done
-if [ "$told" ]; then
+if [ "$news" ]; then
     {python} -m torii notify {project} --server {server} >/dev/null 2>&1 &
 fi
 """
@@ -68,10 +71,9 @@ class Workshop:
         self._hook(project, bare)
 
     def make(self, edit: Edit) -> None:
-        """Commit `edit` on a branch of its own in the clone, on the newest main (or on the first commit, where it is an old one)."""
+        """Commit `edit` on a branch of its own in the clone."""
         clone = self.place.clone(edit.project)
-        self.git(clone, "fetch", "--quiet", "origin", "main")
-        self.git(clone, "switch", "--quiet", "--create", edit.name, "--no-track", "first" if edit.old else "origin/main")
+        self.git(clone, "switch", "--quiet", "--create", edit.name, "--no-track", edit.base)
         self._write(clone, edit.files)
         self._commit(clone, edit.title)
         self.patchsets[edit.change] = Sha(self.git(clone, "rev-parse", "HEAD"))

@@ -1,0 +1,96 @@
+"""The demo's folder: made, recognised, cleared of the demo's own things, and refused where it is somebody else's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from torii.config.server import load_server
+from torii.demo.place import MARK, FolderError, occupied
+from torii.errors import OperatorError
+from torii.store.lease import acquire_lease
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "my demo" / "it's here"
+
+
+def test_a_folder_is_made_with_a_server_yml_that_is_right(folder):
+    with occupied(folder) as place:
+        config = load_server(place.server_yml, None)
+        assert {(project.name, project.url) for project in config.projects} == {
+            (name, str(place.repository(name))) for name in ("app", "library")
+        }
+        assert config.state == folder / "state"
+
+
+def test_what_an_earlier_demo_made_is_cleared_and_nothing_else(folder):
+    with occupied(folder) as place:
+        (place.root / "state").mkdir()
+        (place.root / "state" / "torii.db").touch()
+        place.log.touch()
+    (folder / "my notes").write_text("mine")
+    with occupied(folder):
+        assert sorted(path.name for path in folder.iterdir()) == [".gitignore", MARK, "my notes", "server.yml"]
+
+
+def test_a_link_in_the_place_of_what_the_demo_made_is_removed_and_not_followed(folder, tmp_path):
+    with occupied(folder):
+        pass
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    (folder / "state").symlink_to(tmp_path / "precious")
+    with occupied(folder):
+        assert not (folder / "state").exists()
+    assert (tmp_path / "precious" / "file").exists()
+
+
+def test_a_folder_that_is_not_empty_and_not_the_demos_is_refused_and_left_alone(folder):
+    folder.mkdir(parents=True)
+    (folder / "state").mkdir()
+    with pytest.raises(FolderError, match="is not empty, and no demo was ever here"), occupied(folder):
+        pass
+    assert [path.name for path in folder.iterdir()] == ["state"]
+
+
+def test_an_empty_folder_is_taken(folder):
+    folder.mkdir(parents=True)
+    with occupied(folder) as place:
+        assert place.root == folder
+
+
+def test_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FolderError, match="is a file"), occupied(tmp_path / "file"):
+        pass
+
+
+def test_a_folder_below_a_file_is_refused_in_words(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OperatorError, match="cannot be used for the demo"), occupied(tmp_path / "file" / "below"):
+        pass
+
+
+def test_a_second_demo_in_the_same_folder_is_refused(folder):
+    with occupied(folder), pytest.raises(FolderError, match="another `torii demo` is running"), occupied(folder):
+        pass
+
+
+def test_a_folder_in_which_torii_runs_is_refused(folder):
+    with occupied(folder):
+        (folder / "state").mkdir()
+    with (
+        acquire_lease(folder / "state"),
+        pytest.raises(FolderError, match=r"a Torii is running in .* \(process \d+\)"),
+        occupied(folder),
+    ):
+        pass
+    assert (folder / "state").is_dir()
+
+
+def test_a_relative_folder_is_meant_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with occupied(Path("demo")) as place:
+        assert place.root == tmp_path / "demo"

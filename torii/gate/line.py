@@ -192,7 +192,9 @@ def ask_merge(world: World, chain: list[tuple[Item, BuildSet]]) -> None:
     for one, build_set in chain:
         build_set.phase = SetPhase.MERGING
         if build_set.merge_attempts == 0:
-            world.decide(one, f"being merged {words.ground(build_set)}" if isinstance(one.subject, Change) else "being prepared")
+            world.decide(
+                one, f"being merged for testing {words.ground(build_set)}" if isinstance(one.subject, Change) else "being prepared"
+            )
 
 
 def _stage(world: World, item: Item, build_set: BuildSet) -> Stage:

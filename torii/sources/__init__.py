@@ -1,5 +1,4 @@
-"""Where changes come from and reports go to: one package a kind of server, each behind the port `Source`."""
+"""Where changes come from and reports go to: one package a kind of server, each behind the port `Source`; `registry` opens them.
 
-from torii.sources.registry import open_source
-
-__all__ = ["open_source"]
+Nothing is imported here: `torii notify`, for which somebody who pushed is waiting, needs `wake` and nothing else.
+"""

@@ -9,10 +9,10 @@ from torii.errors import OperatorError
 from torii.model.change import ChangeStatus
 from torii.model.ids import ChangeId, ProjectName, Sha
 from torii.model.pipeline import ProjectSpec
-from torii.sources import open_source
 from torii.sources.git.derive import Landing
 from torii.sources.git.known import KnownChange, KnownProject, UnreadableCursorError, dump, load
 from torii.sources.git.landings import KEPT, LandingBook
+from torii.sources.registry import open_source
 
 APP, A, B = ProjectName("app"), Sha("a" * 40), Sha("b" * 40)
 

@@ -16,6 +16,7 @@ from torii.config.settings import WebSettings
 from torii.errors import OperatorError
 from torii.model.pipeline import PipelineSpec
 from torii.store.blobs import Blobs
+from torii.web.address import listen, local_url, shown_url
 from torii.web.app import make_app
 from torii.web.guard import Guard, own_names
 from torii.web.ports import Pages
@@ -45,20 +46,19 @@ class WebServer:
     @property
     def url(self) -> str:
         """Return how users reach the pages, without a slash at the end. With port 0 it is right once the server has started."""
-        if self._settings.url:
-            return self._settings.url.rstrip("/")
-        return self.local_url
+        return shown_url(self._settings, self._port)
 
     @property
     def local_url(self) -> str:
         """Return how this machine reaches the pages."""
-        host = self._settings.host
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, f"[{host}]" if ":" in host else host)
-        return f"http://{host}:{self._port}"
+        return local_url(self._settings, self._port)
 
-    def start(self) -> None:
-        """Listen and serve. Returns when pages can be asked for; raises OperatorError where the port cannot be had."""
-        listener = self._listen()
+    def start(self, listener: socket.socket | None = None) -> None:
+        """Serve on `listener` (of `torii.web.address.listen`; None: listen now). Returns when pages can be asked for.
+
+        Raises OperatorError where the port cannot be had.
+        """
+        listener = listener or listen(self._settings)
         self._port = listener.getsockname()[1]
         server = uvicorn.Server(_config(self._app))
         thread = threading.Thread(target=self._serve, args=(server, listener), name="torii-web", daemon=True)
@@ -86,25 +86,6 @@ class WebServer:
             thread.join(1)
         if thread.is_alive():
             _log.warning("web-still-running", thread=thread.name)
-
-    def _listen(self) -> socket.socket:
-        host, port = self._settings.host, self._settings.port
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-            listener = socket.socket(family, kind, protocol)
-            try:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.bind(address)
-                listener.listen(128)
-            except OSError:
-                listener.close()
-                raise
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise OperatorError(
-                f"the web pages cannot listen on {host}:{port}: {reason}; set another web.host or web.port in server.yml (0: any free)"
-            ) from error
-        return listener
 
     def _serve(self, server: uvicorn.Server, listener: socket.socket) -> None:
         try:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from torii.model.build import Result
+from torii.model.change import ChangeStatus
 from torii.model.ids import PipelineName, ProjectName
 from torii.model.pipeline import Cause, Manager, PipelineSpec, ProjectSpec, Requirements, Trigger
-from torii.testing.lab import Lab
+from torii.testing.lab import HeldBuild, Lab
 from torii.testing.story import PureStory, story_config
 
 
@@ -312,6 +313,53 @@ def test_projects_that_share_no_queue_do_not_wait_for_each_other():
     lab.end(held.request.id, Result.SUCCESS)
     lab.settle()
     assert lab.forge.merged == ["lib:main/a"]
+
+
+def two_projects(torii_yml: str) -> Lab:
+    """Return a lab in which `app:main/b` depends on `lib:main/a`, and both were pushed."""
+    app, lib = ProjectName("app"), ProjectName("lib")
+    lab = Lab(story_config(projects=(ProjectSpec(app), ProjectSpec(lib))))
+    for project in (app, lib):
+        lab.feed(lab.forge.create_branch(project, "main", {"torii.yml": torii_yml}))
+    lab.feed(lab.forge.push_change("lib:main/a", lib, "main", {"a": "1"}))
+    lab.feed(lab.forge.push_change("app:main/b", app, "main", {"b": "1"}, ("lib:main/a",)))
+    lab.settle()
+    return lab
+
+
+def gated(lab: Lab) -> dict[str, HeldBuild]:
+    return {held.request.change: held for held in lab.running() if held.request.pipeline == "gate"}
+
+
+def test_what_waits_for_a_change_of_another_queue_enters_once_that_has_merged():
+    lab = two_projects(SHARED.replace("queue: together\n", ""))
+    lab.feed(lab.forge.approve("app:main/b"))
+    lab.feed(lab.forge.approve("lib:main/a"))
+    lab.settle()
+    assert list(gated(lab)) == ["lib:main/a"]
+    lab.end(gated(lab)["lib:main/a"].request.id, Result.SUCCESS)
+    lab.settle()
+    lab.end(gated(lab)["app:main/b"].request.id, Result.SUCCESS)
+    lab.settle()
+    assert lab.forge.merged == ["lib:main/a", "app:main/b"]
+
+
+def test_what_waits_for_a_change_that_somebody_merges_by_hand_enters():
+    lab = two_projects(SHARED)
+    lab.feed(lab.forge.approve("app:main/b"))
+    lab.feed(lab.forge._alter("lib:main/a", Cause.MERGED, status=ChangeStatus.MERGED))
+    lab.settle()
+    assert list(gated(lab)) == ["app:main/b"]
+
+
+def test_what_waits_for_a_change_that_it_no_longer_depends_on_enters():
+    lab = two_projects(SHARED)
+    lab.feed(lab.forge.approve("app:main/b"))
+    b = lab.forge.submissions["app:main/b"]
+    b.change = replace(b.change, depends_on=())
+    lab.feed(lab.forge._news("app:main/b", Cause.UPDATED))
+    lab.settle()
+    assert list(gated(lab)) == ["app:main/b"]
 
 
 def test_a_project_that_is_no_longer_configured_leaves_its_queues(story):

@@ -163,13 +163,15 @@ def _configured(world: World, config: GateConfig) -> None:
 def _submit_done(world: World, event: SubmitDone) -> None:
     build_set = world.sets.get(event.build_set)
     item = world.state.items.get(build_set.item) if build_set else None
+    waiting = list(world.dependants.get(item.subject.id, ())) if item is not None else []
     submit_done(world, event)
     if item is not None:
         advance_standing_on(world, item.subject.project, item.subject.branch)
         queue = world.state.queues.get(f"{item.pipeline} {item.queue}")
         if queue is not None:
             advance(world, queue)
-        reconsider(world, item.subject.id)
+        for change in (item.subject.id, *waiting):
+            reconsider(world, change)
 
 
 def _submit_again(world: World, item: Item) -> None:

@@ -25,6 +25,7 @@ def change_updated(world: World, event: ChangeUpdated) -> None:
     if change.project not in world.projects:
         world.note(change.id, None, f"project {change.project} is not gated here")
         return
+    waiting = list(world.dependants.get(change.id, ()))
     match change.status:
         case ChangeStatus.MERGED:
             merged_change(world, change)
@@ -38,9 +39,10 @@ def change_updated(world: World, event: ChangeUpdated) -> None:
             if any(trigger.cause is event.cause and _on_branch(trigger.branches, change.branch) for trigger in spec.triggers):
                 consider(world, spec, change, words.cause(event.cause))
         _unhold_unmet(world, change)
+        reconsider(world, change.id)
     else:
         _unhold(world, change.id, "it is no longer open")
-    _reconsider_dependants(world, change.id)
+    _reconsider_dependants(world, change.id, waiting)
 
 
 def _on_branch(patterns: tuple[str, ...], branch: str) -> bool:
@@ -177,7 +179,7 @@ def _enter(world: World, spec: PipelineSpec, change: Change, why: str) -> None:
         advance_alone(world, item)
     elif not full:
         advance(world, queue)
-    _reconsider_dependants(world, change.id)
+    _reconsider_dependants(world, change.id, list(world.dependants.get(change.id, ())))
 
 
 def queue_name(world: World, spec: PipelineSpec, subject: Change | BranchState) -> QueueName:
@@ -251,9 +253,12 @@ def reconsider(world: World, change: ChangeId) -> None:
             consider(world, spec, known, "what it waited for is there")
 
 
-def _reconsider_dependants(world: World, change: ChangeId) -> None:
-    """Look again at what waits at the door for `change`, and at checks that were made with an older state of it."""
-    for number in list(world.dependants.get(change, ())):
+def _reconsider_dependants(world: World, change: ChangeId, waiting: list[ChangeId]) -> None:
+    """Look again at what waits at the door for `change`, and at checks that were made with an older state of it.
+
+    `waiting` are those that depend on it, or did: once it has merged, nothing does any more.
+    """
+    for number in waiting:
         reconsider(world, number)
     newest = world.state.changes.get(change)
     for number in list(world.dependants.get(change, ())):

@@ -153,6 +153,9 @@ class Watch:
         noted = [one for one in self.lab.decisions if (one.change, one.pipeline, one.item) == (change.id, "gate", None)]
         answered = held or any(item.patchset == change.patchset for item in gated) or bool(noted)
         require(answered, f"{change.id} was approved, and nothing is on record about it")
+        submissions = self.lab.forge.submissions
+        needs = [one for one in change.depends_on if submissions[one].change.status is not ChangeStatus.MERGED]
+        require(not held or bool(needs), f"{change.id} waits at the door, though all that it depends on has merged")
 
     def open_and_approved(self) -> list[Change]:
         """Return the changes that wait to be merged."""

@@ -32,7 +32,7 @@ def command(server: Path | None, state: Path | None, as_json: bool) -> None:
     \b
     Examples:
       torii status
-      torii status --state demo/state
+      torii status --server torii-demo/server.yml
       torii status --json | jq '.pipelines[].queues[].items[].reason'
     """
     config = configuration(server, state)

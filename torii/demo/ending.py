@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,11 +120,9 @@ def print_differences(console: Console, place: Place, sentences: Sequence[str]) 
     console.print(Text("\nThe story did not come out right:", "bold red"))
     for sentence in sentences:
         console.print(Text(f"- {sentence}"), soft_wrap=True)
-    console.print(
-        Text(
-            f"What Torii did is in {_relative(place.log)}; `torii explain CHANGE --server {_relative(place.server_yml)}` tells it in words."
-        )
-    )
+    server = shlex.quote(str(_relative(place.server_yml)))
+    advice = f"What Torii did is in {_relative(place.log)}, and in words: {_torii()} explain CHANGE --server {server}"
+    console.print(Text(advice), soft_wrap=True)
 
 
 def print_invitation(console: Console, place: Place, url: str) -> None:
@@ -137,12 +137,19 @@ def print_invitation(console: Console, place: Place, url: str) -> None:
         "  git push origin HEAD:review/main/sell-scones",
         "  git push origin HEAD:gate/main/sell-scones",
         "Ask what became of it:",
-        f"  torii status --server {server}",
-        f"  torii explain sell-scones --server {server}",
+        f"  {_torii()} status --server {server}",
+        f"  {_torii()} explain sell-scones --server {server}",
         "Read what Torii wrote into the repository:",
         "  git fetch origin 'refs/notes/torii:refs/notes/torii' && git log --notes=torii origin/main",
     ):
         console.print(Text(line), soft_wrap=True)
+
+
+def _torii() -> str:
+    """Return how a shell calls this very Torii."""
+    here = Path(sys.prefix) / "bin" / "torii"
+    found = shutil.which("torii")
+    return shlex.quote(str(_relative(here))) if here.exists() and (found is None or Path(found) != here) else "torii"
 
 
 def _relative(path: Path) -> Path:

@@ -52,7 +52,7 @@ class Evidence:
 class BranchEvidence:
     """The branch main of a project: its commits since the story began (the oldest first, along first parents), and their trees.
 
-    `jobs_before` and `jobs_now` is the text of its `torii.yml` at its first commit and at its tip.
+    `config_before` and `config_now` are its `torii.yml` at its first commit and at its tip. `staging` are the staging refs that are left.
     """
 
     project: str
@@ -60,6 +60,7 @@ class BranchEvidence:
     trees: Mapping[Sha, Sha]
     config_before: str
     config_now: str
+    staging: tuple[str, ...] = ()
 
 
 def gather_change(shop: Workshop, store: Store, edit: Edit) -> Evidence:
@@ -95,7 +96,8 @@ def gather_branch(shop: Workshop, project: str) -> BranchEvidence:
     listed = shop.git(bare, "log", "--first-parent", "--reverse", "--format=%H %T", f"{first}..refs/heads/main").splitlines()
     trees = {Sha(commit): Sha(tree) for commit, _, tree in (line.partition(" ") for line in listed)}
     before, now = (shop.git(bare, "show", f"{commit}:torii.yml") for commit in (first, "refs/heads/main"))
-    return BranchEvidence(project, tuple(trees), trees, before, now)
+    staging = shop.git(bare, "for-each-ref", "--format=%(refname)", "refs/staging/").split()
+    return BranchEvidence(project, tuple(trees), trees, before, now, tuple(staging))
 
 
 def _stays(store: Store, change: str) -> tuple[Stay, ...]:

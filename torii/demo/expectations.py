@@ -128,6 +128,8 @@ def branch_differences(found: BranchEvidence, tested: Mapping[str, GateState]) -
             sentences.append(f"main has {commit[:12]}, which is not what was tested of any change")
         elif state.tree != found.trees[commit]:
             sentences.append(f"main has the tree {found.trees[commit][:12]} at {commit[:12]}, but {state.tree[:12]} was tested")
+    if found.staging:
+        sentences.append(f"{len(found.staging)} staging refs are left, such as {found.staging[0]}")
     if found.project == "library" and (NEW_JOB in found.config_before or NEW_JOB not in found.config_now):
         sentences.append(f"torii.yml on main does not show that the job {NEW_JOB} is new")
     return [f"{found.project}@main: {sentence}" for sentence in sentences]

@@ -16,9 +16,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from git import Repo
-from git.exc import InvalidGitRepositoryError, NoSuchPathError
-
 from torii.git import environment, process
 from torii.git.errors import GitError, TimedOutError
 from torii.git.process import Completed
@@ -54,6 +51,9 @@ class Mirror:
         """Make the repository where there is none. Safe against others who do the same at the same moment."""
         if self._ready and (self.path / "HEAD").exists():
             return
+        from git import Repo  # here: see torii.git.process
+        from git.exc import InvalidGitRepositoryError, NoSuchPathError
+
         try:
             if not Repo(self.path).bare:
                 raise GitError(f"{self.path} is a git repository with a work tree: Torii keeps its own bare ones, give it another folder")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 
-from git import Git
-from git.exc import UnsafeProtocolError
-
 from torii.git.errors import UnsafeNameError
 from torii.model.ids import Sha
 
@@ -72,6 +69,9 @@ def check_url(url: str) -> str:
         if scheme["scheme"].lower() in _SCHEMES and not _HOST_DASH.search(url):
             return url
     else:
+        from git import Git  # here: see torii.git.process
+        from git.exc import UnsafeProtocolError
+
         try:
             Git.check_unsafe_protocols(url)
         except UnsafeProtocolError as error:

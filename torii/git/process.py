@@ -18,11 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import cast
 
-# GitPython looks for git when it is imported, and raises ImportError where there is none; we say it better, and later.
+# GitPython looks for git when it is imported, and raises ImportError where there is none; we say it better, and later. It takes a while
+# to import, which is left to the first command: a restart has more urgent things to do.
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-
-from git import Git
-from git.exc import GitCommandNotFound
 
 from torii.git.errors import GitError, TimedOutError
 
@@ -72,6 +70,9 @@ class Completed:
 
 def start(arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: bool = False) -> subprocess.Popen[bytes]:
     """Start `git <arguments>` in a session of its own and return the process. Hand it to `end` when done with it."""
+    from git import Git
+    from git.exc import GitCommandNotFound
+
     command = [*_scrub(), Git.GIT_PYTHON_GIT_EXECUTABLE or "git", *arguments]
     try:
         wrapper = Git(cwd).execute(

@@ -23,7 +23,7 @@ from torii.errors import ToriiError
 from torii.gearman import Client, Listener, open_sealed, seal
 from torii.merger import wire
 from torii.merger.answer import ConfigFile, StageAnswer, StagedState
-from torii.merger.merger import build_set_of
+from torii.merger.refs import build_set_of
 from torii.model.command import DropStaging, Merge
 from torii.model.event import Conflict, MergeDone, MergeUnavailable, Staged
 from torii.model.ids import ProjectName

@@ -12,13 +12,13 @@ from torii.merger.answer import StageAnswer
 from torii.merger.merging import Merging
 from torii.merger.modes import Identity
 from torii.merger.places import Place
+from torii.merger.refs import STAGING, build_set_of
 from torii.merger.staging import Staging, Workshop
 from torii.model.command import Merge
 from torii.model.ids import ProjectName
 
 log = structlog.get_logger()
 
-STAGING = "refs/staging/"
 _OPEN = 16
 """Projects whose git commands are kept open at once."""
 
@@ -92,9 +92,3 @@ class StagingMerger:
     def _close_idle(self) -> None:
         while len(self._workshops) > _OPEN:
             self._workshops.popitem(last=False)[1].merging.close()
-
-
-def build_set_of(ref: str) -> str:
-    """Return the build set that a staging ref (`refs/staging/<pipeline>/<build set>/<branch>`) names; empty for anything else."""
-    parts = ref.split("/", 4)
-    return parts[3] if len(parts) == 5 and ref.startswith(STAGING) else ""

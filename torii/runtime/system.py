@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from enum import Enum
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -21,7 +22,6 @@ from torii.gearman.admin import Address
 from torii.git import kill_running
 from torii.jobs import JobLibrary
 from torii.merger.client import GearmanMerger
-from torii.merger.worker import MergerWorker
 from torii.model.command import Report
 from torii.model.ids import ProjectName
 from torii.results.message import compose
@@ -36,7 +36,9 @@ from torii.sources.wake import WakeListener
 from torii.store.lease import Lease, acquire_lease
 from torii.store.store import Store, open_configured
 from torii.web.address import listen, shown_url
-from torii.worker import BuildWorker, open_worker
+
+if TYPE_CHECKING:
+    from torii.worker import BuildWorker
 
 log = structlog.get_logger()
 
@@ -112,10 +114,14 @@ class System:
         if lease is not None and self.store is not None:
             self._start_scheduler(lease, key, self.store, helpers)
         if Role.MERGER in self.roles:
+            from torii.merger.worker import MergerWorker  # here and below: loading takes time, for which what is under way need not wait
+
             mergers = MergerWorker(self.config, self._servers, key, max(1, self.config.mergers))
             mergers.start()
             helpers.callback(mergers.stop, STOP_LIMIT / 2)
         if Role.WORKER in self.roles and self.config.worker.executors and self.store is not None:
+            from torii.worker import open_worker
+
             self.worker = open_worker(self.config, self._servers, key, self.store.blobs)
             self.worker.start()
             helpers.callback(self.worker.stop, STOP_LIMIT)
@@ -140,7 +146,7 @@ class System:
         self._cleanup.callback(wakes.stop, STOP_LIMIT / 2)
 
     def _start_web(self, store: Store, listener: socket.socket, helpers: ExitStack) -> None:
-        from torii.web.server import WebServer  # here: it takes a tenth of a second, for which nothing under way need wait
+        from torii.web.server import WebServer
 
         web = WebServer(self.config.web, store, store.blobs, self.config.pipelines)
         web.start(listener)

@@ -252,6 +252,18 @@ def overrun(world: World, number: BuildId) -> None:
     _retry_or_go_on(world, build_set, build)
 
 
+def listen_anew(world: World) -> None:
+    """A process has started. What its builds did while there was none is about to be heard of: no timer may come before that."""
+    for build_set, build in world.builds.values():
+        if build.phase is BuildPhase.RUNNING:
+            name = f"overrun {build.id}"
+            world.remind(name, max(world.state.timers.get(name, 0.0) - world.state.now, world.state.config.build_grace))
+        elif build.stalled:
+            build.stalled = ""
+            world.cancel_reminder(f"stall {build.id}")
+            world.touch_build(build_set, build)
+
+
 def build_done(world: World, event: BuildDone) -> None:
     """A build ended."""
     found = world.builds.get(event.build)

@@ -8,6 +8,7 @@ from torii.gate.building import (
     build_done,
     build_stalled,
     build_started,
+    listen_anew,
     merge_done,
     merge_due,
     overrun,
@@ -156,6 +157,7 @@ def _configured(world: World, config: GateConfig) -> None:
             item.ending = ""
             depart(world, item, "dequeued", "its pipeline or project is no longer configured")
     world.configure()
+    listen_anew(world)
     for queue in list(world.state.queues.values()):
         advance(world, queue)
 

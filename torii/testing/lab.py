@@ -97,6 +97,8 @@ class Lab:
                 self.pending.append(BuildStarted(request.id, "fake"))
         elif held.result is not None:
             self.pending.append(BuildDone(request.id, held.result, 1.0))
+        elif request.job.name in self.unregistered:
+            self.pending.append(BuildStalled(request.id, f"no worker has registered build:{request.job.name}"))
 
     def end(self, build: BuildId, result: Result, detail: str = "") -> None:
         """End a held build; the answer is on its way."""

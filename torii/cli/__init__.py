@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+import traceback
 from importlib import import_module
 from typing import NoReturn
 
 import click
 
-from torii.errors import ToriiError
+from torii.errors import OperatorError, ToriiError
 
 COMMANDS = {
     "config": "Look at the server's configuration.",
@@ -105,4 +107,17 @@ def run(arguments: list[str]) -> int:
     except ToriiError as error:
         click.echo(f"torii: {error}", err=True)
         return error.exit_code
+    except OSError as error:
+        if error.filename is None:
+            return _bug()
+        click.echo(f"torii: {os.fspath(error.filename)}: {error.strerror}", err=True)
+        return OperatorError.exit_code
+    except Exception:
+        return _bug()
     return result if isinstance(result, int) else 0
+
+
+def _bug() -> int:
+    traceback.print_exc()
+    click.echo("torii: this is a bug in Torii; please report it with the lines above.", err=True)
+    return BUG

@@ -14,7 +14,13 @@ from torii.config.server import load_server, read_server
 
 @click.group("config")
 def command() -> None:
-    """Look at the server's configuration."""
+    """Look at the server's configuration.
+
+    \b
+    Examples:
+      torii config show
+      torii config show --json
+    """
 
 
 @command.command("show")

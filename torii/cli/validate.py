@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from torii.config.document import read_bytes
 from torii.config.effective import Effective
 from torii.config.fields import period
 from torii.config.pipelines import DEFAULT_PIPELINES
@@ -80,7 +81,7 @@ def _files(path: Path, is_server: bool) -> list[tuple[Path, str]]:
 
 def _checked(file: Path, kind: str) -> Finding:
     try:
-        data = file.read_bytes()
+        data = read_bytes(file)
     except OSError as error:
         raise UserError(f"{file}: {error.strerror or error}") from None
     parsed = parse_server(data, str(file), file.parent) if kind == "server" else parse_torii_yml(data, str(file))

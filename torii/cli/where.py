@@ -13,7 +13,7 @@ from torii.config.settings import ServerConfig
 
 def where_options(command: FC) -> FC:
     """Add `--server` and `--state`."""
-    file = click.Path(dir_okay=False, path_type=Path)
+    file = click.Path(exists=True, dir_okay=False, path_type=Path)
     folder = click.Path(file_okay=False, path_type=Path)
     command = click.option("--state", metavar="DIR", type=folder, help="The server's state folder, instead of the file's.")(command)
     text = "The server's configuration. Default: the server.yml in this folder, else the built-in defaults."

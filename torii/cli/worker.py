@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import click
 from torii.cli.logs import set_up_logging
 from torii.cli.running import stop_signals
 from torii.cli.where import configuration, where_options
+from torii.config.fields import NAME_PATTERN, NAME_WORDS
 from torii.config.settings import ServerConfig
 from torii.gearman import load_key
 from torii.gearman.address import servers_of
@@ -20,10 +22,22 @@ from torii.worker import open_worker
 _STOP_LIMIT = 4.5
 
 
+def _legal(context: click.Context, option: click.Parameter, labels: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001 - click's signature
+    for label in labels:
+        if not re.fullmatch(NAME_PATTERN, label):
+            raise click.BadParameter(f"{label!r} is no legal node label: {NAME_WORDS}")
+    return labels
+
+
 @click.command("worker")
 @where_options
 @click.option(
-    "--label", "labels", metavar="LABEL", multiple=True, help="A label this worker has; may be given several times. Default: server.yml's."
+    "--label",
+    "labels",
+    metavar="LABEL",
+    multiple=True,
+    callback=_legal,
+    help="A label this worker has; may be given several times. Default: server.yml's.",
 )
 @click.option("--executors", type=click.IntRange(1, 256), metavar="N", help="How many builds run at once. Default: server.yml's.")
 @click.option("--verbose", is_flag=True, help="Log debugging, too.")

@@ -7,6 +7,7 @@ text `3.10`, and `yes` stays `yes`, until somebody who knows what is wanted asks
 
 from __future__ import annotations
 
+import pathlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -116,6 +117,12 @@ def native(node: Node) -> object:
             return {key: native(value) for key, (_, value) in node.entries.items()}
 
 
+def read_bytes(path: pathlib.Path) -> bytes:
+    """Return what is in the file at `path`, cut off where it is longer than what `read_document` takes. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
 def read_document(data: bytes, file: str, *, may_be_empty: bool = False) -> Document | tuple[ConfigProblem, ...]:
     """Return the document in `data`, or why there is none. Costs no more than some tens of milliseconds."""
     try:
@@ -134,9 +141,7 @@ class _UnreadableError(Exception):
 
 def _text(data: bytes, file: str) -> str:
     if len(data) > MAX_BYTES:
-        raise _UnreadableError(
-            ConfigProblem(file, 1, 1, "", f"the file has {len(data)} bytes; {MAX_BYTES} (1 MiB) are the most that is read")
-        )
+        raise _UnreadableError(ConfigProblem(file, 1, 1, "", f"the file has more than {MAX_BYTES} bytes (1 MiB), the most that is read"))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

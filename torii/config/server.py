@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from torii.config.addresses import absolute, host_and_port, joined, placed
-from torii.config.document import Document, Listing, Mapping, Scalar, read_document
+from torii.config.document import Document, Listing, Mapping, Scalar, read_bytes, read_document
 from torii.config.located import checked, ordered, sound
 from torii.config.pipelines import DEFAULT_PIPELINES, contradictions, specified
 from torii.config.secrets import resolve
@@ -48,7 +48,7 @@ def load_server(path: Path | None, state: Path | None = None) -> ServerConfig:
 def read_server(path: Path) -> bytes:
     """Return the bytes of the file at `path`. Raises ConfigurationError."""
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror or error}") from None
 

@@ -227,7 +227,7 @@ def test_a_mistake_is_located_and_put_into_words(text: str, problem: str) -> Non
         ("queue: x\n".encode("utf-16"), "1:1 not UTF-8"),
         (b"queue: a\n# \x00\n", "2:3 a NUL character cannot stand in YAML"),
         (b"queue: \x1b[31m\n", "1:8 the control character U+001B cannot stand in YAML"),
-        (b"# " + b"x" * 1024 * 1024, "1:1 the file has 1048578 bytes; 1048576 (1 MiB) are the most that is read"),
+        (b"# " + b"x" * 1024 * 1024, "1:1 the file has more than 1048576 bytes (1 MiB), the most that is read"),
     ],
 )
 def test_bytes_that_are_no_text_are_refused(data: bytes, problem: str) -> None:

@@ -24,7 +24,7 @@ from torii.gate import SNAPSHOT_FORMAT
 from torii.gearman import GearmanUnavailableError, Server
 from torii.gearman.admin import functions
 from torii.merger import wire
-from torii.runtime.journalled import SNAPSHOT_EVERY
+from torii.runtime.journalled import snapshot_after
 from torii.store.codec import encode
 from torii.store.store import open_store
 
@@ -65,7 +65,7 @@ def _write_state(folder: Path, items: int) -> int:
     lab = queue.lab
     state = folder / "killed"
     state.mkdir()
-    at_least = max(SNAPSHOT_EVERY, 2 * items) - 50
+    at_least = snapshot_after(items) - 50
     snapshot, since = encode(lab.gate.state), len(lab.journal)
     while len(lab.journal) < since + at_least:
         queue.turn()

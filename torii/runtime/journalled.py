@@ -23,11 +23,16 @@ from torii.store.journal import Recovery
 log = structlog.get_logger()
 
 SNAPSHOT_EVERY = 1000
-"""Events between snapshots: a restart steps at most so many anew."""
+"""Events between snapshots at least."""
 
 
 class UnreadableSnapshotError(OperatorError):
     """A snapshot was written by a newer Torii."""
+
+
+def snapshot_after(items: int) -> int:
+    """Return how many events a restart may have to step anew: more where there are more `items` to write, so that none costs more."""
+    return max(SNAPSHOT_EVERY, items)
 
 
 class Journal(Protocol):
@@ -134,8 +139,8 @@ class JournalledGate:
         return commands
 
     def snapshot_if_due(self) -> None:
-        """Write a snapshot when enough has happened since the last. The more there is to write, the rarer."""
-        if self._since_snapshot >= max(SNAPSHOT_EVERY, 2 * len(self.gate.state.items)):
+        """Write a snapshot when enough has happened since the last."""
+        if self._since_snapshot >= snapshot_after(len(self.gate.state.items)):
             self.snapshot()
 
     def snapshot(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from torii.model.build import Result
 from torii.model.change import ChangeStatus
 from torii.model.ids import PipelineName, ProjectName
-from torii.model.pipeline import Cause, Manager, PipelineSpec, ProjectSpec, Requirements, Trigger
+from torii.model.pipeline import ApprovalRule, Cause, Manager, PipelineSpec, ProjectSpec, Requirements, Trigger, Window
 from torii.testing.lab import HeldBuild, Lab
 from torii.testing.story import PureStory, story_config
 
@@ -368,6 +368,76 @@ def test_a_project_that_is_no_longer_configured_leaves_its_queues(story):
     story.restart()
     assert story.lab.gate.state.items == {}
     assert "no longer configured" in story.why(a)
+
+
+# -- another configuration after a restart
+
+
+def reconfigured(story: PureStory, pipeline: str, **altered: object) -> None:
+    """Restart with one pipeline altered."""
+    specs = [replace(spec, **altered) if spec.name == pipeline else spec for spec in story.lab.config.pipelines]
+    story.lab.config = replace(story.lab.config, pipelines=tuple(specs))
+    story.restart()
+
+
+def test_a_change_that_does_not_meet_what_a_pipeline_requires_since_a_restart_leaves_and_is_told(story):
+    (a,) = story.approve("a")
+    story.finish(a, "unit", crash_after="report")  # its merge was about to be asked for
+    reconfigured(story, "gate", require=Requirements(approved=True, approvals=(ApprovalRule("Code-Review", 2),)))
+    assert story.merged == []
+    assert story.verdicts(a) == ["success", "dequeued"]
+    assert "no vote of +2 on Code-Review" in story.why(a)
+
+
+def test_a_project_that_no_longer_takes_part_in_a_pipeline_leaves_it(story):
+    (a,) = story.approve("a")
+    story.lab.config = replace(story.lab.config, projects=(ProjectSpec(story.project, pipelines=(PipelineName("check"),)),))
+    story.restart()
+    story.finish_all()
+    assert story.merged == []
+    assert story.reported(a, "check") == "SUCCESS"
+
+
+def test_what_is_in_a_gate_that_becomes_a_check_is_tested_alone(story):
+    a, b = story.approve("a", "b")
+    story.lab.forge.merging = False
+    story.finish(a, "unit")
+    reconfigured(story, "gate", manager=Manager.INDEPENDENT, merges=False)
+    assert (story.built_on(a), story.built_on(b)) == ((), ())
+    story.lab.forge.merging = True
+    story.finish_all()
+    assert story.merged == []
+    assert story.reported(b) == "SUCCESS"
+    assert story.lab.gate.state.items == {}
+
+
+def test_what_is_in_a_check_that_becomes_a_queue_is_tested_one_on_the_other(story):
+    a, b = story.push("a"), story.push("b")
+    reconfigured(story, "check", manager=Manager.DEPENDENT)
+    assert story.built_on(b, "check") == (a,)
+    assert {queue.window for queue in story.lab.gate.state.queues.values()} == {20}
+    story.finish_all()
+    assert story.reported(b, "check") == "SUCCESS"
+
+
+def test_branch_states_wait_on_when_their_pipeline_becomes_a_serial_one():
+    story = graph(POST)
+    for number in range(3):
+        story.push_past_the_gate({"hotfix": str(number)})
+    reconfigured(story, "post", manager=Manager.SERIAL)
+    story.finish_all()
+    builds = [held.request for held in story.lab.builds.values()]
+    assert builds[-1].new == story.lab.forge.branches["app", "main"]
+    assert story.lab.gate.state.items == {}
+
+
+def test_a_window_keeps_to_its_bounds_when_they_change(story):
+    changes = story.approve(*(f"c{number}" for number in range(8)))
+    reconfigured(story, "gate", window=Window(initial=2, floor=1, ceiling=4))
+    (queue,) = [queue for queue in story.lab.gate.state.queues.values() if queue.pipeline == "gate"]
+    assert queue.window == 4
+    story.finish_all()
+    assert story.merged == list(changes)
 
 
 def test_a_deleted_branch_takes_its_changes_out(story):

@@ -15,14 +15,14 @@ from torii.gate.building import (
     request_of,
     stalled_too_long,
 )
-from torii.gate.conclusion import depart, report_done, submit, submit_done
-from torii.gate.intake import advance_standing_on, branch_moved, change_updated, dequeue, reconsider
+from torii.gate.conclusion import depart, report, report_done, submit, submit_done
+from torii.gate.intake import advance_standing_on, branch_moved, change_updated, dequeue, enter_anew, reconsider, unmet
 from torii.gate.line import advance, ask_merge
 from torii.gate.state import BuildPhase, BuildSet, Item, ItemPhase, SetPhase, State
 from torii.gate.world import World
 from torii.model.build import BuildRequest
 from torii.model.change import Change
-from torii.model.command import Command, StartBuild
+from torii.model.command import Command, StartBuild, Verdict
 from torii.model.event import (
     BranchMoved,
     BuildDone,
@@ -38,7 +38,7 @@ from torii.model.event import (
     Tick,
 )
 from torii.model.ids import BuildId, BuildSetId, ItemId
-from torii.model.pipeline import GateConfig, Manager
+from torii.model.pipeline import GateConfig, Manager, PipelineSpec
 from torii.model.view import Records
 
 SNAPSHOT_FORMAT = 1
@@ -146,20 +146,34 @@ class Gate:
 
 
 def _configured(world: World, config: GateConfig) -> None:
-    """Take a configuration into use. What it no longer knows leaves."""
+    """Take a configuration into use. What it no longer lets in leaves; what it treats in another way enters anew."""
+    before = world.pipelines
     world.state.config = config
-    kept = {spec.name for spec in config.pipelines}
-    projects = {spec.name for spec in config.projects}
+    world.configure()
+    after = world.pipelines
+    world.pipelines = {**before, **after}  # what leaves a pipeline that is no more leaves by the old rules
     for item in list(world.state.items.values()):
         if item.id not in world.state.items:
             continue
-        if item.pipeline not in kept or item.subject.project not in projects:
-            item.ending = ""
-            depart(world, item, "dequeued", "its pipeline or project is no longer configured")
-    world.configure()
+        if item.pipeline not in after or not world.takes_part(item.subject.project, item.pipeline):
+            depart(world, item, Verdict.DEQUEUED.value, "its pipeline or project is no longer configured")
+        elif isinstance(item.subject, Change) and (lacking := unmet(after[item.pipeline], item.subject)):
+            reason = f"does not meet what {item.pipeline} requires by now: {lacking}"
+            report(world, item, Verdict.DEQUEUED, reason)
+            depart(world, item, Verdict.DEQUEUED.value, reason)
+    world.pipelines = after
     listen_anew(world)
+    enter_anew(world, {spec.name for spec in after.values() if _way(before.get(spec.name, spec)) != _way(spec)})
     for queue in list(world.state.queues.values()):
+        spec = after[queue.pipeline]
+        if spec.manager is Manager.DEPENDENT:
+            queue.window = min(spec.window.ceiling, max(spec.window.floor, queue.window))
         advance(world, queue)
+
+
+def _way(spec: PipelineSpec) -> tuple[Manager, bool]:
+    """Return what cannot change under items that stand in `spec`."""
+    return spec.manager, spec.merges
 
 
 def _submit_done(world: World, event: SubmitDone) -> None:

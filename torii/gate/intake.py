@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from torii.gate import words
 from torii.gate.conclusion import depart, merged_change, report, set_tip
@@ -182,6 +182,19 @@ def _enter(world: World, spec: PipelineSpec, change: Change, why: str) -> None:
     _reconsider_dependants(world, change.id, list(world.dependants.get(change.id, ())))
 
 
+def enter_anew(world: World, pipelines: Container[PipelineName]) -> None:
+    """Have all that is in `pipelines`, which work in another way from now on, leave and enter again, in the same order."""
+    items = [item for item in world.state.items.values() if item.pipeline in pipelines]
+    for item in items:
+        world.leave(item, "superseded", f"pipeline {item.pipeline} was configured anew")
+    for item in items:
+        spec, why = world.pipelines[item.pipeline], "it was there before the pipeline was configured anew"
+        if isinstance(item.subject, Change):
+            consider(world, spec, item.subject, why)
+        else:
+            _enter_branch(world, spec, item.subject, why)
+
+
 def queue_name(world: World, spec: PipelineSpec, subject: Change | BranchState) -> QueueName:
     """Return the queue of `subject`: the one its branch's `torii.yml` names, else one of the project and branch's own."""
     if spec.manager is Manager.INDEPENDENT:
@@ -325,12 +338,16 @@ def _trigger_branch(world: World, event: BranchMoved) -> None:
         if not any(one.cause is Cause.BRANCH_UPDATED and _on_branch(one.branches, event.branch) for one in spec.triggers):
             continue
         state = BranchState(event.project, event.branch, event.new, event.old, event.title, event.by)
-        queue = world.queue(spec, queue_name(world, spec, state))
-        if spec.manager is Manager.SUPERCEDENT:
-            state = _supersede(world, queue.tail, state)
-        item = world.join(queue, state)
-        world.decide(item, f"taken into {spec.name}: {event.branch} is at {words.short(event.new)} now")
-        advance(world, queue)
+        _enter_branch(world, spec, state, f"{event.branch} is at {words.short(event.new)} now")
+
+
+def _enter_branch(world: World, spec: PipelineSpec, state: BranchState, why: str) -> None:
+    queue = world.queue(spec, queue_name(world, spec, state))
+    if spec.manager is Manager.SUPERCEDENT:
+        state = _supersede(world, queue.tail, state)
+    item = world.join(queue, state)
+    world.decide(item, f"taken into {spec.name}: {why}")
+    advance(world, queue)
 
 
 def _supersede(world: World, tail: ItemId | None, state: BranchState) -> BranchState:

@@ -189,6 +189,18 @@ def test_a_push_past_the_gate_that_nobody_told_of_is_found_when_merging(story):
     assert story.merged == [a]
 
 
+def test_a_branch_that_was_set_back_and_nobody_told_of_it_is_found_when_staging(story):
+    before = story.lab.forge.branches["app", "main"]
+    story.push_past_the_gate({"hotfix": "1"})
+    story.lab.forge.branches["app", "main"] = before  # by force
+    a = story.push("a")
+    story.lab.feed(story.lab.forge.approve(a))
+    story.lab.settle(limit=100)
+    story.finish(a, "unit")
+    assert story.merged == [a]
+    assert "hotfix" not in story.files()
+
+
 def test_a_merge_that_is_refused_takes_the_change_out_with_the_reason(story):
     a, b = story.approve("a", "b")
     story.lab.forge.refuse[a] = "the branch is closed"

@@ -109,7 +109,7 @@ def _staged(world: World, item: Item, build_set: BuildSet, staged: Staged) -> bo
     _choose_jobs(world, item, build_set, staged)
     if isinstance(item.subject, BranchState):
         return False
-    return before is None and learn_tip(world, own.project, own.branch, own.base)
+    return before is None and learn_tip(world, own.project, own.branch, own.base, build_set.asked_at)
 
 
 def _ground(world: World, build_set: BuildSet) -> tuple[StageBase, ...]:

@@ -360,10 +360,13 @@ def _supersede(world: World, tail: ItemId | None, state: BranchState) -> BranchS
     return BranchState(state.project, state.branch, state.commit, old, state.title, state.owner)
 
 
-def learn_tip(world: World, project: ProjectName, branch: str, base: Sha) -> bool:
-    """Take a tip that a merger has just read. Returns whether it was news; a tip the branch had before is not."""
+def learn_tip(world: World, project: ProjectName, branch: str, base: Sha, asked_at: Sha | None) -> bool:
+    """Take a tip that a merger has just read, asked when the tip was known to be `asked_at`. Returns whether it was news.
+
+    A tip that the branch had before is none, but where the merger looked after the newest tip was known here: then the branch was set back.
+    """
     tip = world.state.tips.get(tip_key(project, branch))
-    if tip is not None and (base == tip.commit or base in tip.past):
+    if tip is not None and (base == tip.commit or (base in tip.past and asked_at != tip.commit)):
         return False
     set_tip(world, project, branch, base)
     return tip is not None

@@ -191,6 +191,7 @@ def ask_merge(world: World, chain: list[tuple[Item, BuildSet]]) -> None:
     world.commands.append(Merge(spec.name, base, stages, spec.precedence))
     for one, build_set in chain:
         build_set.phase = SetPhase.MERGING
+        build_set.asked_at = world.tip(one.subject.project, one.subject.branch)
         if build_set.merge_attempts == 0:
             world.decide(
                 one, f"being merged for testing {words.ground(build_set)}" if isinstance(one.subject, Change) else "being prepared"

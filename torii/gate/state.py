@@ -61,7 +61,8 @@ class BuildSet:
 
     Parents form a tree: a path of the design is the way from a build set up to the tip. `state` is what a build set on top of this one
     starts from; `onto` the commit under this item's own merge, which must be the branch tip when it is submitted. Where the parent merged
-    while this one is being merged, `state` is the parent's until that is answered.
+    while this one is being merged, `state` is the parent's until that is answered. `asked_at` is the branch tip as it was known when the
+    merge was asked for.
     """
 
     id: BuildSetId
@@ -73,6 +74,7 @@ class BuildSet:
     staged: tuple[StagedBranch, ...] = ()
     state: tuple[StageBase, ...] = ()
     onto: Sha | None = None
+    asked_at: Sha | None = None
     problems: tuple[ConfigProblem, ...] = ()
     builds: list[Build] = field(default_factory=list)
     merge_attempts: int = 0

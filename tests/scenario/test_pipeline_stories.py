@@ -8,6 +8,7 @@ import pytest
 
 from torii.model.build import Result
 from torii.model.change import ChangeStatus
+from torii.model.event import MergeDone
 from torii.model.ids import PipelineName, ProjectName
 from torii.model.pipeline import ApprovalRule, Cause, Manager, PipelineSpec, ProjectSpec, Requirements, Trigger, Window
 from torii.testing.lab import HeldBuild, Lab
@@ -329,6 +330,27 @@ def two_projects(torii_yml: str) -> Lab:
 
 def gated(lab: Lab) -> dict[str, HeldBuild]:
     return {held.request.change: held for held in lab.running() if held.request.pipeline == "gate"}
+
+
+def test_what_is_merged_while_a_change_ahead_of_another_project_in_between_lands_is_not_tested_again():
+    lab = two_projects(SHARED)
+    app = ProjectName("app")
+    lab.feed(lab.forge.push_change("app:main/first", app, "main", {"first": "1"}))
+    lab.feed(lab.forge.push_change("app:main/last", app, "main", {"last": "1"}))
+    lab.settle()
+    for change in ("app:main/first", "lib:main/a", "app:main/last"):
+        lab.feed(lab.forge.approve(change))
+    lab.feed(lab.pending.pop(0))  # the first is staged: the others are asked for on top of it
+    late = [answer for answer in lab.pending if isinstance(answer, MergeDone)]
+    lab.pending = [answer for answer in lab.pending if answer not in late]
+    lab.settle()
+    lab.end(gated(lab)["app:main/first"].request.id, Result.SUCCESS)
+    lab.settle()
+    assert lab.forge.merged == ["app:main/first"]
+    lab.pending += late
+    lab.settle()
+    assert [one.request.change for one in lab.builds.values()] == ["app:main/first", "lib:main/a", "app:main/last"]
+    assert not any("past the gate" in one.text for one in lab.decisions)
 
 
 def test_what_waits_for_a_change_of_another_queue_enters_once_that_has_merged():

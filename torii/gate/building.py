@@ -121,8 +121,8 @@ def _ground(world: World, build_set: BuildSet) -> tuple[StageBase, ...]:
     if parent is not None:
         return parent.state
     own = build_set.own
-    known = any((base.project, base.branch, base.tip) == (own.project, own.branch, own.base) for base in build_set.state)
-    return build_set.state if known else ()
+    of_own = [base for base in build_set.state if (base.project, base.branch) == (own.project, own.branch)]
+    return build_set.state if all(base.tip == own.base for base in of_own) else ()
 
 
 def _choose_jobs(world: World, item: Item, build_set: BuildSet, staged: Staged) -> None:

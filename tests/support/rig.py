@@ -127,7 +127,7 @@ class Rig:
         self.traces = folder / "traces"
         self.words = folder / "words"
         for made in (self.traces, self.words, folder / "logs", folder / "repositories"):
-            made.mkdir()
+            made.mkdir(exist_ok=True)
         git_server: FileServer | HttpServer = http or FileServer(folder / "repositories")
         self.lab = GitLab(git_server, folder)
         self.processes: list[Process] = []

@@ -11,7 +11,7 @@ from torii.demo.screen import Scene, lines
 from torii.demo.snapshot import Snapshot
 from torii.errors import OperatorError
 
-WIDTH, HEIGHT = 112, 28
+WIDTH, HEIGHT = 100, 28
 _TITLE = "torii demo"
 
 # rich's own frame without the font that it would fetch from another site: a picture in a README may fetch nothing.

@@ -130,3 +130,8 @@ def test_a_merge_that_is_missing_is_found():
 def test_a_job_that_is_not_new_proves_nothing(configs):
     [sentence] = branch_differences(branch(1, project="library", **configs), states_of(1))
     assert sentence == "library@main: torii.yml on main does not show that the job spelling is new"
+
+
+def test_staging_refs_that_are_left_are_found():
+    left = replace(branch(1, 2, 3), staging=("refs/staging/gate/x-1.1/main",))
+    assert branch_differences(left, states_of(1, 2, 3)) == ["app@main: 1 staging refs are left, such as refs/staging/gate/x-1.1/main"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from torii.model.build import Result
-from torii.model.event import Dequeue, MergeDone, Tick
+from torii.model.event import Dequeue, Merged, MergeDone, SubmitDone, Tick
 from torii.model.pipeline import Cause
 from torii.testing.story import PureStory
 
@@ -454,6 +454,35 @@ def test_a_new_patch_set_approved_while_the_old_one_is_being_merged_is_not_forgo
     assert story.merged == [a]
     assert story.files()["a.txt"] == "better"
     assert "not merged" not in story.verdicts(a)
+
+
+def test_a_new_patch_set_approved_while_the_old_one_lands_enters_after_it(story):
+    (a,) = story.approve("a")
+    story.lab.forge.merging = False  # it does merge; the answer to it is late
+    story.finish(a, "unit")
+    (item,) = [one for one in story.lab.gate.state.items.values() if one.pipeline == "gate"]
+    old = item.build_sets[0].own
+    story.push("a", {"more.txt": "better"})
+    story.approve("a")
+    story.lab.forge.branches["app", "main"] = old.commit
+    story.lab.forge.merging = True
+    story.lab.feed(SubmitDone(item.chosen, Merged(old.commit, old.tree)))
+    story.lab.settle()
+    assert story.running(a) == ["unit"]
+    story.finish(a, "unit")
+    assert story.files()["more.txt"] == "better"
+
+
+def test_a_change_abandoned_while_its_merge_cannot_be_tried_is_not_reported_as_not_merged(story):
+    (a,) = story.approve("a")
+    story.lab.forge.merging = False
+    story.finish(a, "unit")
+    story.abandon(a)
+    for _ in range(5):
+        story.lab.pass_time(300)
+        story.lab.settle()
+    assert story.item(a).reason == "the change was abandoned"
+    assert story.verdicts(a) == ["success"]
 
 
 def test_changes_that_depend_on_each_other_wait_and_say_so(story):

@@ -132,7 +132,9 @@ def submit_done(world: World, event: SubmitDone) -> None:
         case SubmitUnavailable(reason):
             item.submit_attempts += 1
             config = world.state.config
-            if item.submit_attempts >= config.merge_attempts:
+            if item.submit_attempts >= config.merge_attempts and item.ending:
+                depart(world, item, Verdict.DEQUEUED.value, item.ending)
+            elif item.submit_attempts >= config.merge_attempts:
                 _not_merged(world, item, build_set, f"after {item.submit_attempts} attempts: {reason}")
             else:
                 world.remind(f"submit {item.id}", backoff(config.merge_retry, item.submit_attempts))
@@ -168,7 +170,9 @@ def _merged(world: World, item: Item, change: Change, build_set: BuildSet, merge
             "was tested: something else reached the branch at the same time, and everything behind is tested anew"
         )
     queue.window = min(spec.window.ceiling, queue.window + spec.window.increase) if spec.manager is Manager.DEPENDENT else queue.window
-    merged_change(world, change)
+    known = world.state.changes.get(change.id)
+    if known is None or known.patchset == change.patchset:  # else a newer patch set came meanwhile, and is open
+        merged_change(world, change)
     depart(world, item, "merged", reason)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -56,7 +57,7 @@ class Repository:
 
     def has_refs(self, folder: str) -> bool:
         """Say whether there is any loose ref in `folder`, such as `refs/staging`."""
-        return any(path.is_file() for path in (self.path / folder).rglob("*"))
+        return any(files for _, _, files in os.walk(self.path / folder))  # which does not mind what vanishes meanwhile
 
     def _update(self, lines: str) -> None:
         git("update-ref", "--stdin", cwd=self.path, given=lines)

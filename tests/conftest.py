@@ -79,7 +79,7 @@ def _unskipped(report: Report) -> Report:
 
 @pytest.fixture(scope="session", autouse=True)
 def nobodys_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty home, no git configuration but ours, no agent, no locale: the same on every machine. Yields the home."""
+    """An empty home, no git configuration but ours, no ssh-agent, no locale: the same on every machine. Yields the home."""
     home = tmp_path_factory.mktemp("home")
     gitconfig = home / ".gitconfig"
     gitconfig.write_text("[init]\n\tdefaultBranch = main\n[gc]\n\tauto = 0\n")

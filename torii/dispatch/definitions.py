@@ -264,7 +264,9 @@ class Definitions:
             others = any(name.startswith(BUILD) for name in self._registered)
             who = "only workers for other jobs are connected" if others else "no worker is connected"
         elif labels.total() < len(self._workers):
-            who = f"{len(self._workers)} workers are connected and have yet to say whether they can run it"
+            count = len(self._workers)
+            said = "1 worker is connected and has" if count == 1 else f"{count} workers are connected and have"
+            who = f"{said} yet to say whether it can be run there"
         elif labels.total() == 1:
             who = f"a worker with labels {next(iter(labels))} is connected"
         else:

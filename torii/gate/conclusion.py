@@ -16,6 +16,9 @@ from torii.model.pipeline import Manager, MergeMode
 
 PAST_TIPS = 100
 
+REPORT_ATTEMPTS = 20
+"""How often a report is handed to its source, over more than an hour: a git server may be away for so long."""
+
 _FAILURES = {
     SetPhase.CONFLICT: Verdict.CONFLICT,
     SetPhase.BROKEN: Verdict.CONFIG_ERROR,
@@ -90,10 +93,28 @@ def _summary(build: Build) -> BuildSummary:
 
 
 def report_done(world: World, event: ReportDone) -> None:
-    """A report was delivered, or never will be; that stops nothing, but is on record."""
-    delivered = world.state.reports.pop(event.key, None)
-    if delivered is not None and event.error:
-        world.note(delivered.subject.id, delivered.pipeline, f"its report could not be delivered: {event.error}")
+    """A report was delivered, or is tried again later, or never will be. That stops nothing, but is on record."""
+    waiting = world.state.reports.get(event.key)
+    if waiting is None:
+        return
+    attempts = world.state.report_attempts.get(event.key, 0) + 1
+    if event.error and not event.final and attempts < REPORT_ATTEMPTS:
+        world.state.report_attempts[event.key] = attempts
+        world.remind(f"report {event.key}", backoff(world.state.config.merge_retry, attempts))
+        if attempts == 1:
+            world.note(waiting.subject.id, waiting.pipeline, f"its report could not be delivered yet, and is tried again: {event.error}")
+        return
+    del world.state.reports[event.key]
+    world.state.report_attempts.pop(event.key, None)
+    world.cancel_reminder(f"report {event.key}")
+    if event.error:
+        world.note(waiting.subject.id, waiting.pipeline, f"its report could not be delivered: {event.error}")
+
+
+def report_due(world: World, key: str) -> None:
+    """It is time to try again to deliver a report."""
+    if key in world.state.reports:
+        world.commands.append(world.state.reports[key])
 
 
 # -- merging for good

@@ -15,7 +15,7 @@ from torii.gate.building import (
     request_of,
     stalled_too_long,
 )
-from torii.gate.conclusion import depart, report, report_done, submit, submit_done
+from torii.gate.conclusion import depart, report, report_done, report_due, submit, submit_done
 from torii.gate.intake import advance_standing_on, branch_moved, change_updated, dequeue, enter_anew, reconsider, unmet
 from torii.gate.line import advance, ask_merge
 from torii.gate.state import BuildPhase, BuildSet, Item, ItemPhase, SetPhase, State
@@ -114,6 +114,8 @@ class Gate:
                 stalled_too_long(world, BuildId(number))
             case "overrun":
                 overrun(world, BuildId(number))
+            case "report":
+                report_due(world, number)
             case "submit" if item := world.state.items.get(ItemId(number)):
                 _submit_again(world, item)
 

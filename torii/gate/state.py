@@ -169,7 +169,8 @@ class State:
     """All of it.
 
     Keys of `tips` are `<project> <branch>`; `timers` maps a name to when it is due; `held` a pipeline and change to
-    why it may not enter yet; `reports` are those not answered yet, by key; `seen` are the newest event keys.
+    why it may not enter yet; `reports` are those not delivered yet, by key, and `report_attempts` how often that failed; `seen` are the
+    newest event keys.
     """
 
     config: GateConfig
@@ -180,6 +181,7 @@ class State:
     tips: dict[str, BranchTip] = field(default_factory=dict)
     timers: dict[str, float] = field(default_factory=dict)
     reports: dict[str, Report] = field(default_factory=dict)
+    report_attempts: dict[str, int] = field(default_factory=dict)
     seen: dict[str, None] = field(default_factory=dict)
     last_number: int = 0
     now: float = 0.0

@@ -115,10 +115,11 @@ class BuildDone:
 
 @dataclass(frozen=True, slots=True)
 class ReportDone:
-    """The report `key` was delivered, or `error` says why it could not be."""
+    """The report `key` was delivered, or `error` says why it could not be; `final` that it never can be."""
 
     key: str
     error: str = ""
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,8 @@ class Performer:
             case Report(subject=subject):
                 source = self._sources.get(subject.project)
                 if source is None:
-                    self._post([ReportDone(one.key, f"project {subject.project} is not configured") for one in _reports(commands)])
+                    reason = f"project {subject.project} is not configured"
+                    self._post([ReportDone(one.key, reason, final=True) for one in _reports(commands)])
                 else:
                     source.report(_reports(commands))
             case Submit(build_set=build_set, change=change):

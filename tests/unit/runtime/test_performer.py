@@ -91,6 +91,6 @@ def test_a_project_that_is_no_longer_configured_is_answered_so(adapters, inbox, 
     performer = Performer({}, adapters, adapters, inbox)
     performer.perform([report(change, "one"), submit(change)])
     assert posted(inbox) == [
-        ReportDone("one", "project app is not configured"),
+        ReportDone("one", "project app is not configured", final=True),
         SubmitDone(BuildSetId("x-1.1"), Refused("project app is not configured")),
     ]

@@ -18,6 +18,7 @@ from torii.git import ABSENT, GitError, Pushed, RefMissingError, RefUpdate, Reje
 from torii.git.mirror import tracking
 from torii.model.change import Change
 from torii.model.command import Report
+from torii.model.event import ReportDone
 from torii.model.ids import Sha
 from torii.sources.git.reading import contents, find
 from torii.sources.git.repository import Repository
@@ -64,27 +65,27 @@ class NoteWriter:
         self._tip: Sha | None = None
         self._seen = False
 
-    def deliver(self, reports: Sequence[Report]) -> dict[str, str]:
-        """Return, for each key of `reports`, why it could not be delivered; empty where it is with the remote now."""
+    def deliver(self, reports: Sequence[Report]) -> list[ReportDone]:
+        """Return the answer to each key of `reports`: it is with the remote now, could not be delivered, or never can be."""
         entries = {report.key: self._entry(report) for report in reports}
-        answers: dict[str, str] = {}
+        answers: dict[str, ReportDone] = {}
         for pause in (*self._pauses, None):
             try:
                 answers |= self._deliver([entry for key, entry in entries.items() if key not in answers])
-                return answers
+                return list(answers.values())
             except (GitError, OSError) as error:
                 problem = str(error)
                 self._seen = False
             if pause is None or self._stopping.wait(pause):
                 break
             log.info("source.report_again", project=self._repository.project, reason=problem)
-        return {key: answers.get(key, problem) for key in entries}
+        return [answers.get(key, ReportDone(key, problem)) for key in entries]
 
     def _entry(self, report: Report) -> _Entry:
         commit = report.subject.commit
         return _Entry(report, commit, format_report(report.key, self._compose(report)))
 
-    def _deliver(self, entries: Sequence[_Entry]) -> dict[str, str]:
+    def _deliver(self, entries: Sequence[_Entry]) -> dict[str, ReportDone]:
         for _ in range(RACES):
             if not self._seen:
                 self._fetch()
@@ -103,14 +104,16 @@ class NoteWriter:
             self._tip = None
         self._seen = True
 
-    def _try(self, entries: Sequence[_Entry]) -> dict[str, str]:
+    def _try(self, entries: Sequence[_Entry]) -> dict[str, ReportDone]:
         """Write what is missing of `entries` and push it. Raises LostRaceError where the remote's notes are not the ones seen."""
         missing = self._lacking(entries)
         writable = [entry for entry in entries if entry.commit not in missing]
         notes = self._read([entry.commit for entry in writable])
         changed = merge_notes(notes, [(entry.commit, entry.report.key, entry.text) for entry in writable])
-        answers = {entry.report.key: "" for entry in writable}
-        answers |= {entry.report.key: f"the commit {entry.commit} is gone from the remote" for entry in entries if entry.commit in missing}
+        answers = {entry.report.key: ReportDone(entry.report.key) for entry in writable}
+        for entry in entries:
+            if entry.commit in missing:
+                answers[entry.report.key] = ReportDone(entry.report.key, f"the commit {entry.commit} is gone from the remote", final=True)
         if not changed:
             return answers
         new = self._commit(changed)

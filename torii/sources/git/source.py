@@ -92,7 +92,7 @@ class GitSource:
             if project in self._repositories:
                 self._reports.add(project, mine)
             else:
-                self._post([ReportDone(each.key, f"{project} is not a project of {self._name} any more") for each in mine])
+                self._post([ReportDone(each.key, f"{project} is not a project of {self._name} any more", final=True) for each in mine])
 
     def submit(self, submit: Submit) -> None:
         project = submit.change.project
@@ -175,9 +175,9 @@ class GitSource:
             answers = self._writers[project].deliver(reports)
         except Exception as error:
             log.exception("source.report_failed", source=self._name, project=project)
-            answers = {report.key: f"{type(error).__name__}: {error}" for report in reports}
+            answers = [ReportDone(report.key, f"{type(error).__name__}: {error}") for report in reports]
         # What a stop cut short is asked for again after the next start.
-        done = [ReportDone(key, error) for key, error in answers.items() if not (error and self._stopping.is_set())]
+        done = [answer for answer in answers if not (answer.error and self._stopping.is_set())]
         if done:
             self._post(done)
         for answer in done:

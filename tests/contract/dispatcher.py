@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.dispatch_lab import DispatchLab, build_request
 from torii.model.event import BuildDone, BuildStarted
 from torii.model.pipeline import Precedence
@@ -216,6 +218,16 @@ class DispatcherContract:
         run.release("SUCCESS")
         assert lab.answers(build) == ["started", "SUCCESS"]
         assert lab.runs(build) == 1
+
+    @pytest.mark.parametrize("expected", [True, False], ids=["expected", "forgotten"])
+    def test_what_still_runs_after_a_restart_and_is_not_wanted_ends_on_its_worker(self, lab: DispatchLab, expected: bool):
+        lab.worker()
+        build = lab.start(lab.request("unit"))
+        run = lab.running(build)
+        lab.restart_dispatcher([build] if expected else [])
+        lab.dispatcher.stop_build(build.id, "superseded")
+        assert lab.done(build).result.value == "CANCELED"
+        lab.until(run.over.is_set)
 
     def test_what_was_never_started_before_a_restart_is_started_after_it(self, lab: DispatchLab):
         lab.worker(instant="SUCCESS")

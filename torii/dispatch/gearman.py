@@ -306,7 +306,13 @@ class GearmanDispatcher:
 
     def _stop_build(self, build: BuildId, reason: str) -> None:
         flight = self._flights.get(build)
-        if flight is None or flight.stop_reason is not None:
+        if flight is None:
+            if build not in self._ended:  # of another life of this process
+                self._remember(build)
+                self._stop_everywhere(build, _STOPS)
+                self._tell(BuildDone(build, Result.CANCELED, detail=reason))
+            return
+        if flight.stop_reason is not None:
             return
         flight.stop_reason = reason
         if flight.phase in (Phase.PREPARING, Phase.ADRIFT):
@@ -316,9 +322,21 @@ class GearmanDispatcher:
 
     def _give_up(self, flight: Flight) -> None:
         """End a build that no server has: what may run somewhere is told to stop, and not waited for."""
-        managers = {flight.running.manager} if flight.running else self._definitions.known_managers if flight.attempt else frozenset()
-        self._send_stop(flight.id, flight.running, managers, [])
+        if flight.running is not None:
+            self._send_stop(flight.id, flight.running, {flight.running.manager}, [])
+        elif flight.attempt or flight.phase is Phase.ADRIFT:
+            self._stop_everywhere(flight.id, _STOPS)
         self._finish(flight, Result.CANCELED, "")
+
+    def _stop_everywhere(self, build: BuildId, left: int) -> None:
+        """Tell every worker there is to end `build`; where there is none yet, look for some `left` times more."""
+
+        def found(managers: frozenset[str]) -> None:
+            self._send_stop(build, None, managers, [])
+            if not managers and left:
+                self._box.later(_STOP_PAUSE, partial(self._stop_everywhere, build, left - 1))
+
+        self._definitions.managers(lambda managers: self._box.post(partial(found, managers)))
 
     def _end_it(self, flight: Flight) -> None:
         """Take the next step towards the end of a build that is to be stopped; repeated until it has ended, or given up."""
@@ -390,9 +408,7 @@ class GearmanDispatcher:
     def _finish(self, flight: Flight, result: Result, detail: str, outcome: Outcome | None = None) -> None:
         """Answer `BuildDone` and forget the build."""
         del self._flights[flight.id]
-        self._ended[flight.id] = None
-        while len(self._ended) > _REMEMBERED:
-            self._ended.popitem(last=False)
+        self._remember(flight.id)
         self._definitions.release(flight.id)
         for handle in flight.stop_handles[:]:
             self._definitions.run(partial(self._withdraw, handle))
@@ -404,6 +420,11 @@ class GearmanDispatcher:
         url = outcome.url or (self._results.url(flight.id) if ran else None)
         log.info("dispatch.build_done", build=flight.id, result=result.value, detail=detail)
         self._tell(BuildDone(flight.id, result, outcome.duration, detail, outcome.tests, url))
+
+    def _remember(self, build: BuildId) -> None:
+        self._ended[build] = None
+        while len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
 
     def _announce(self, flight: Flight) -> None:
         running = flight.running

@@ -266,6 +266,7 @@ def listen_anew(world: World) -> None:
 
 def build_done(world: World, event: BuildDone) -> None:
     """A build ended."""
+    world.state.stopping.pop(event.build, None)
     found = world.builds.get(event.build)
     if found is None or found[1].phase is BuildPhase.DONE:
         return

@@ -22,7 +22,7 @@ from torii.gate.state import BuildPhase, BuildSet, Item, ItemPhase, SetPhase, St
 from torii.gate.world import World
 from torii.model.build import BuildRequest
 from torii.model.change import Change
-from torii.model.command import Command, StartBuild, Verdict
+from torii.model.command import Command, StartBuild, StopBuild, Verdict
 from torii.model.event import (
     BranchMoved,
     BuildDone,
@@ -129,7 +129,8 @@ class Gate:
             merging = [(item, one) for item in world.walk(queue) for one in item.build_sets if one.phase is SetPhase.MERGING]
             for chain in _chains(merging, alone=world.pipelines[queue.pipeline].manager is Manager.INDEPENDENT):
                 ask_merge(world, chain)
-        commands: list[Command] = [*world.state.reports.values(), *world.commands]
+        stops = [StopBuild(build, reason) for build, reason in world.state.stopping.items()]
+        commands: list[Command] = [*stops, *world.state.reports.values(), *world.commands]
         world.commands = []
         return commands + [StartBuild(request) for request in self.running()]
 

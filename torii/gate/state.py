@@ -183,6 +183,8 @@ class State:
     reports: dict[str, Report] = field(default_factory=dict)
     report_attempts: dict[str, int] = field(default_factory=dict)
     seen: dict[str, None] = field(default_factory=dict)
+    stopping: dict[BuildId, str] = field(default_factory=dict)
+    """Builds that were told to stop, and why, until they answer."""
     last_number: int = 0
     now: float = 0.0
 

@@ -231,6 +231,7 @@ class World:
             return
         if build.phase is not BuildPhase.WAITING:
             self.commands.append(StopBuild(build.id, detail))
+            self.state.stopping[build.id] = detail
         self.finish_build(build_set, build, result, detail)
 
     def finish_build(self, build_set: BuildSet, build: Build, result: Result, detail: str) -> None:

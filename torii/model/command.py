@@ -72,6 +72,8 @@ class StartBuild:
 
 @dataclass(frozen=True, slots=True)
 class StopBuild:
+    """End a build, whoever runs it. Answered by one `BuildDone`, also where nothing is known of it."""
+
     build: BuildId
     reason: str
 

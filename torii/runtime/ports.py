@@ -78,7 +78,7 @@ class Dispatcher(Protocol):
         """Start the build, or adopt it where one with its id runs already or has ended. Idempotent per id."""
 
     def stop_build(self, build: BuildId, reason: str) -> None:
-        """Ask for the end of `build`. Nothing happens if it is unknown or over; its answer still comes."""
+        """Ask for the end of `build`; its answer still comes. One that is over is let be; one that is unknown may run on some worker."""
 
     def reconcile(self, expected: Iterable[BuildRequest]) -> None:
         """After a start: find out what became of each of `expected`, and answer for it; start those nobody has heard of."""

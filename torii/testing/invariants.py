@@ -29,13 +29,7 @@ class Watch:
         self._reports: dict[BuildSetId, Verdict] = {}
         self._tickets: dict[str, int] = {}
         self._merged = 0
-        self.orphans: set[str] = set()
-        """Builds that ran when Torii was killed: their stop may have died with it."""
         lab.watch = self.performed
-
-    def restarted(self) -> None:
-        """The lab was killed and started again."""
-        self.orphans = {held.request.id for held in self.lab.running()}
 
     # -- commands
 
@@ -128,7 +122,7 @@ class Watch:
         }
         running = {held.request.id for held in self.lab.running()}
         if not self.lab.unperformed:
-            require(running <= wanted | self.orphans, f"{running - wanted - self.orphans} run though nobody wants them")
+            require(running <= wanted, f"{running - wanted} run though nobody wants them")
             require(wanted <= self.lab.builds.keys(), f"{wanted - self.lab.builds.keys()} were never started")
 
     # -- the end
@@ -139,6 +133,7 @@ class Watch:
         stuck = {item.id: (item.subject.id, item.reason) for item in state.items.values()}
         require(not stuck, f"still there though everything was answered: {stuck}")
         require(not state.reports, f"not answered: {list(state.reports)}")
+        require(not state.stopping, f"not stopped: {list(state.stopping)}")
         for item in self.lab.items.values():
             require(item.outcome != "" and item.reason != "", f"{item.id} left without outcome or reason")
         merging = [one for one in state.items.values() for two in one.build_sets if two.phase is SetPhase.MERGING]

@@ -83,9 +83,12 @@ class Lab:
             case StartBuild(request):
                 self._start(request)
             case StopBuild(build, reason):
-                if (held := self.builds.get(build)) and held.result is None:
+                held = self.builds.get(build)
+                if held is not None and held.result is None:
                     held.stopped = reason
                     self.end(build, Result.CANCELED)
+                else:
+                    self.pending.append(BuildDone(build, Result.CANCELED, None, reason))
 
     def _start(self, request: BuildRequest) -> None:
         held = self.builds.get(request.id)

@@ -205,7 +205,6 @@ class Walk:
             self.lab.unperformed = []
         self.lab.restart(from_journal=self.random.random() < 0.1 and len(self.lab.journal) < 400)
         self.lab.pending.extend(heard)
-        self.watch.restarted()
 
 
 def simulate(seed: int, steps: int = 300) -> Statistics:

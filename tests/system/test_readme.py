@@ -1,16 +1,25 @@
-"""What the README says of one's own repository is true, word for word."""
+"""What the README says of one's own repository, and docs/plain-git.md of the hook, is true word for word."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.waiting import wait_until
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+HOOK = next(
+    block
+    for block in re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs" / "plain-git.md").read_text(), re.MULTILINE | re.DOTALL)
+    if "#!" in block
+)
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -18,7 +27,9 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def test_ones_own_repository_is_gated_as_the_readme_says(tmp_path):
+@pytest.mark.parametrize("poll", ["100ms", "1h"], ids=["polled", "told-by-a-hook"])
+def test_ones_own_repository_is_gated_as_the_readme_says(tmp_path, poll):
+    torii = f"{shlex.quote(sys.executable)} -m torii"
     torii_yml, server_yml = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     review, gate = (re.search(rf"`(git push origin HEAD:{kind}/main/my-change)`", README) for kind in ("review", "gate"))
     assert review and gate
@@ -30,9 +41,12 @@ def test_ones_own_repository_is_gated_as_the_readme_says(tmp_path):
     git(work, "add", "--all")
     git(work, "commit", "--quiet", "-m", "Begin")
     git(work, "push", "--quiet", "origin", "HEAD:main")
-    # Ports that no other test has, and no ten seconds between looks: the rest is the README's.
+    hook = bare / "hooks" / "post-receive"
+    hook.write_text(HOOK.replace("torii notify tools/app --server /etc/torii", f"{torii} notify app --server {shlex.quote(str(tmp_path))}"))
+    hook.chmod(0o755 if poll == "1h" else 0o644)
+    # Ports that no other test has, and other than ten seconds between looks: the rest is the README's.
     (tmp_path / "server.yml").write_text(
-        server_yml.replace("repositories}", "repositories, poll: 100ms}") + "gearman: {port: 0}\nweb: {port: 0}\n"
+        server_yml.replace("repositories}", f"repositories, poll: {poll}}}") + "gearman: {port: 0}\nweb: {port: 0}\n"
     )
 
     process = subprocess.Popen(

@@ -6,7 +6,7 @@ starts the builds over Gearman  ->  `worker` runs them (or Jenkins does)  ->  `r
 message  ->  `sources` report it and merge what passed.
 
 `model` is the vocabulary they share, `config` reads `torii.yml` and `server.yml`, `store` keeps the journal, `runtime` owns the
-one thread that drives the gate, `web` shows it, `cli` starts it, and `testing` lets users test pipelines as we do.
+one thread that drives the gate, `web` shows it, `cli` starts it, `demo` shows it off, and `testing` lets users test pipelines as we do.
 """
 
 __version__ = "0.1.0"

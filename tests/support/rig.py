@@ -47,9 +47,7 @@ class Run(NamedTuple):
 class Process:
     """A `torii` subcommand. What it prints is in `out`, what it logs in `log`."""
 
-    def __init__(
-        self, command: Sequence[str], folder: Path, name: str, env: Mapping[str, str], limits: Callable[[], None] | None
-    ) -> None:
+    def __init__(self, command: Sequence[str], folder: Path, name: str, env: Mapping[str, str], limits: Callable[[], None] | None) -> None:
         self.name = name
         self.out, self.log = folder / f"{name}.out", folder / f"{name}.log"
         with self.out.open("wb") as out, self.log.open("wb") as log:
@@ -110,6 +108,14 @@ class Process:
     def end(self, limit: float = LIMIT) -> int:
         """Wait for it to end by itself; return its exit code."""
         return self._popen.wait(limit)
+
+
+def command_of(pid: int) -> bytes:
+    """Return the command line of a process, empty where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 class Rig:
@@ -309,7 +315,7 @@ class Rig:
                 continue
             with contextlib.suppress(OSError):
                 where = str((entry / "cwd").readlink()).encode()
-                if mark in where + b" " + (entry / "cmdline").read_bytes():
+                if mark in where + b" " + command_of(int(entry.name)):
                     found.append(int(entry.name))
         return found
 
@@ -319,7 +325,7 @@ class Rig:
         found = []
         for pid in self.descendants():
             with contextlib.suppress(OSError):
-                if mark in str(Path(f"/proc/{pid}/cwd").readlink()) or mark.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if mark in str(Path(f"/proc/{pid}/cwd").readlink()) or mark.encode() in command_of(pid):
                     found.append(pid)
         return found
 

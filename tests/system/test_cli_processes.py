@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.git_servers import set_hook
 from tests.support.parts import binary
-from tests.support.rig import LIMIT, Process, Rig
+from tests.support.rig import LIMIT, Process, Rig, command_of
 from tests.support.waiting import free_port
 from torii.gearman import GearmanUnavailableError
 from torii.gearman.admin import functions
@@ -136,7 +136,7 @@ def test_a_merge_whose_merger_is_killed_is_made_by_another(split: Split) -> None
 
 
 def _pushes(merger: Process) -> bool:
-    return any(b"receive-pack" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in descendants(merger.pid))
+    return any(b"receive-pack" in command_of(pid) for pid in descendants(merger.pid))
 
 
 @pytest.mark.parametrize("ends", ["while the server is away", "after it is back"])

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.rig import Process, Rig
+from tests.support.rig import Process, Rig, command_of
 from torii.model.build import Result
 from torii.model.view import ItemView
+from torii.worker.reaper import descendants
 
 Moment = Callable[[Rig], bool]
 
@@ -29,7 +30,7 @@ def events(count: int) -> Moment:
 
 def staged(rig: Rig) -> bool:
     """A merger has pushed a state, and may not have said so yet."""
-    return bool(rig.staging_refs())
+    return any(path.is_file() for path in (rig.lab.repository() / "refs/staging").rglob("*"))
 
 
 def began(count: int) -> Moment:
@@ -44,12 +45,27 @@ def ended(count: int) -> Moment:
 
 def landed(count: int) -> Moment:
     """The branch moved that often, and Torii may not have noted yet that it did."""
-    return lambda rig: len(rig.history()) >= count + 2
+    return _after_each_move("refs/heads/main", lambda rig: len(rig.history()) >= count + 2)
 
 
 def reported(count: int) -> Moment:
     """That many reports are in the notes, perhaps not answered yet."""
-    return lambda rig: sum(rig.reports().values()) >= count
+    return _after_each_move("refs/notes/torii", lambda rig: sum(rig.reports().values()) >= count)
+
+
+def _after_each_move(ref: str, moment: Moment) -> Moment:
+    """Look only when `ref` moved: a look starts processes, and one looks every millisecond."""
+    seen = [""]
+
+    def look(rig: Rig) -> bool:
+        path = rig.lab.repository() / ref
+        now = path.read_text() if path.exists() else ""
+        if now == seen[0]:
+            return False
+        seen[0] = now
+        return moment(rig)
+
+    return look
 
 
 def started(rig: Rig) -> bool:
@@ -57,14 +73,12 @@ def started(rig: Rig) -> bool:
     return rig.events() > int((rig.folder / "events-before").read_text())
 
 
-STORIES: dict[str, list[Moment]] = {
-    "as it starts": [events(1), events(2), started, started],
-    "as changes come in": [events(4), events(11), staged, events(20)],
-    "as states are merged": [staged, events(13), started, events(24)],
-    "as builds run": [began(1), began(3), events(26), began(7)],
-    "as builds end": [ended(1), ended(3), events(34), ended(6)],
-    "as changes merge": [landed(1), started, events(44), landed(2)],
-    "as results are told": [reported(1), events(40), reported(4), reported(6)],
+STORIES: dict[str, tuple[str, list[Moment]]] = {
+    "as it starts and changes come in": ("merge-if-necessary", [events(1), started, events(6)]),
+    "as states are merged": ("rebase-always", [staged, events(14), started]),
+    "as builds run and end": ("merge-always", [began(1), events(26), ended(4)]),
+    "as changes merge": ("squash", [landed(1), started, landed(2)]),
+    "as results are told": ("merge-if-necessary", [reported(1), reported(4), reported(6)]),
 }
 
 
@@ -79,8 +93,9 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     made.close()
 
 
-@pytest.mark.parametrize("moments", STORIES.values(), ids=STORIES.keys())
-def test_whenever_it_is_killed_each_change_is_reported_once_and_merged_once(rig: Rig, moments: list[Moment]) -> None:
+@pytest.mark.parametrize(("mode", "moments"), STORIES.values(), ids=STORIES.keys())
+def test_whenever_it_is_killed_each_change_is_reported_once_and_merged_once(rig: Rig, mode: str, moments: list[Moment]) -> None:
+    rig.configure({"projects": {"app": {"url": str(rig.lab.repository()), "merge": mode}}})
     approve = itertools.chain([_push], itertools.repeat(_nothing))
     for moment in moments:
         _play_until(rig, moment, next(approve))
@@ -88,6 +103,24 @@ def test_whenever_it_is_killed_each_change_is_reported_once_and_merged_once(rig:
     next(approve)(rig)
     rig.wait(lambda: _settled(rig), every=0.1)
     _check(rig, kills=len(moments))
+    assert last.stop() == 0
+    _check_nothing_is_left(rig)
+
+
+@pytest.mark.needs("bwrap")
+def test_killed_in_a_sandboxed_build_it_leaves_no_process_and_no_workspace_and_the_build_is_run_again(rig: Rig) -> None:
+    rig.configure({"worker": {"sandbox": "bubblewrap"}})
+    rig.seed({"unit": {"run": "sleep 1000 & sleep 1"}}, {"check": [], "gate": ["unit"], "post": []})
+    up = rig.up()
+    rig.change("fix")
+    rig.push(approve=["fix"])
+    sleepers = rig.wait(lambda: [pid for pid in descendants(up.pid) if b"1000" in command_of(pid)])
+    up.kill()
+    rig.wait(lambda: not [pid for pid in sleepers if Path(f"/proc/{pid}").exists()])
+    rig.wait(lambda: not rig.builders())
+    last = rig.up()
+    assert rig.wait_for_outcome("fix") == "merged"
+    rig.wait(lambda: not rig.staging_refs())
     assert last.stop() == 0
     _check_nothing_is_left(rig)
 
@@ -105,7 +138,7 @@ def _play_until(rig: Rig, moment: Moment, act: Callable[[Rig], None]) -> None:
     (rig.folder / "events-before").write_text(str(rig.events()))
     process = rig.run("up")
     act(rig)
-    rig.wait(lambda: moment(rig) or not process.alive, every=0.001)
+    rig.wait(lambda: moment(rig) or not process.alive, every=0.002)
     assert process.alive, process.said
     process.kill()
     rig.wait(lambda: not rig.builders())

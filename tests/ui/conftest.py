@@ -14,7 +14,7 @@ expect.set_options(timeout=20_000)  # of a machine that has more to do than this
 CHROMIUM_ARGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # ended with the file: while it lives, its event loop bars others from this thread
 def chromium():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=parts.binary("chromium"), args=list(CHROMIUM_ARGS))

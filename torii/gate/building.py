@@ -262,6 +262,10 @@ def listen_anew(world: World) -> None:
             build.stalled = ""
             world.cancel_reminder(f"stall {build.id}")
             world.touch_build(build_set, build)
+    for build_set in world.sets.values():
+        if build_set.phase is SetPhase.MERGING:  # it is asked for once more
+            subject = world.state.items[build_set.item].subject
+            build_set.asked_at = world.tip(subject.project, subject.branch)
 
 
 def build_done(world: World, event: BuildDone) -> None:

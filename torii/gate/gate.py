@@ -17,7 +17,7 @@ from torii.gate.building import (
 )
 from torii.gate.conclusion import depart, report, report_done, report_due, submit, submit_done
 from torii.gate.intake import advance_standing_on, branch_moved, change_updated, dequeue, enter_anew, reconsider, unmet
-from torii.gate.line import advance, ask_merge
+from torii.gate.line import advance, merge_of
 from torii.gate.state import BuildPhase, BuildSet, Item, ItemPhase, SetPhase, State
 from torii.gate.world import World
 from torii.model.build import BuildRequest
@@ -128,7 +128,7 @@ class Gate:
         for queue in world.state.queues.values():
             merging = [(item, one) for item in world.walk(queue) for one in item.build_sets if one.phase is SetPhase.MERGING]
             for chain in _chains(merging, alone=world.pipelines[queue.pipeline].manager is Manager.INDEPENDENT):
-                ask_merge(world, chain)
+                world.commands.append(merge_of(world, chain))
         stops = [StopBuild(build, reason) for build, reason in world.state.stopping.items()]
         commands: list[Command] = [*stops, *world.state.reports.values(), *world.commands]
         world.commands = []

@@ -189,10 +189,11 @@ def enter_anew(world: World, pipelines: Container[PipelineName]) -> None:
         world.leave(item, "superseded", f"pipeline {item.pipeline} was configured anew")
     for item in items:
         spec, why = world.pipelines[item.pipeline], "it was there before the pipeline was configured anew"
-        if isinstance(item.subject, Change):
-            consider(world, spec, item.subject, why)
-        else:
+        known = world.state.changes.get(item.subject.id)
+        if not isinstance(item.subject, Change):
             _enter_branch(world, spec, item.subject, why)
+        elif known is not None and not (item.ending and known.patchset == item.subject.patchset):
+            consider(world, spec, known, why)
 
 
 def queue_name(world: World, spec: PipelineSpec, subject: Change | BranchState) -> QueueName:

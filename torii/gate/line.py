@@ -179,6 +179,18 @@ def ask_merge(world: World, chain: list[tuple[Item, BuildSet]]) -> None:
     """Ask for the states of `chain`, each on the one before; the first on its staged parent or the branch tip."""
     if not chain:
         return
+    world.commands.append(merge_of(world, chain))
+    for one, build_set in chain:
+        build_set.phase = SetPhase.MERGING
+        build_set.asked_at = world.tip(one.subject.project, one.subject.branch)
+        if build_set.merge_attempts == 0:
+            world.decide(
+                one, f"being merged for testing {words.ground(build_set)}" if isinstance(one.subject, Change) else "being prepared"
+            )
+
+
+def merge_of(world: World, chain: list[tuple[Item, BuildSet]]) -> Merge:
+    """Return the command that asks for `chain`, which must not be empty."""
     first = chain[0][1]
     parent = world.sets.get(first.parent) if first.parent else None
     base = parent.state if parent else ()
@@ -188,14 +200,7 @@ def ask_merge(world: World, chain: list[tuple[Item, BuildSet]]) -> None:
         base = (StageBase(subject.project, subject.branch, subject.commit, subject.commit),)
     stages = tuple(_stage(world, one, build_set) for one, build_set in chain)
     spec = world.spec_of(item)
-    world.commands.append(Merge(spec.name, base, stages, spec.precedence))
-    for one, build_set in chain:
-        build_set.phase = SetPhase.MERGING
-        build_set.asked_at = world.tip(one.subject.project, one.subject.branch)
-        if build_set.merge_attempts == 0:
-            world.decide(
-                one, f"being merged for testing {words.ground(build_set)}" if isinstance(one.subject, Change) else "being prepared"
-            )
+    return Merge(spec.name, base, stages, spec.precedence)
 
 
 def _stage(world: World, item: Item, build_set: BuildSet) -> Stage:

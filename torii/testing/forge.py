@@ -110,6 +110,10 @@ class Forge:
         tree = {**self.commits[old], **files}
         return self._move(project, branch, self._commit(old, tree, self._key()))
 
+    def set_back(self, project: ProjectName, branch: str, commit: Sha) -> Event:
+        """Move a branch by force, to a commit that it was at before."""
+        return self._move(project, branch, commit)
+
     def _alter(self, change: ChangeId, cause: Cause, *, approved: bool | None = None, status: ChangeStatus | None = None) -> Event:
         one = self.submissions[change]
         one.change = replace(

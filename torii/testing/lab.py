@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from torii.gate import Gate
@@ -15,6 +15,15 @@ from torii.model.pipeline import GateConfig
 from torii.model.view import Decision, ItemView
 from torii.store.codec import decode, encode
 from torii.testing.forge import Forge
+
+
+def replayed(journal: Iterable[tuple[float, Event]]) -> Gate:
+    """Return a gate that has stepped through all of `journal`."""
+    gate = Gate()
+    for at, event in journal:
+        gate.step(event, at)
+    gate.drain()
+    return gate
 
 
 @dataclass(slots=True)
@@ -138,10 +147,7 @@ class Lab:
         self.pending.clear()
         self.unperformed.clear()
         if from_journal:
-            self.gate = Gate()
-            for at, event in self.journal:
-                self.gate.step(event, at)
-            self.gate.drain()
+            self.gate = replayed(self.journal)
         else:
             self.gate = Gate(decode(State, encode(self.gate.state)))
         self.feed(Configured(self.config))

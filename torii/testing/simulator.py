@@ -8,15 +8,16 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from torii.gate.state import tip_key
 from torii.model.build import Result
 from torii.model.change import ChangeStatus
-from torii.model.event import BuildDone, BuildStalled, BuildStarted, Event, MergeDone, ReportDone, SubmitDone
-from torii.model.ids import ChangeId, ProjectName
-from torii.model.pipeline import GateConfig, ProjectSpec
-from torii.testing.invariants import Violation, Watch
-from torii.testing.lab import Lab
+from torii.model.event import BuildDone, BuildStalled, BuildStarted, Dequeue, Event, MergeDone, ReportDone, SubmitDone
+from torii.model.ids import ChangeId, PipelineName, ProjectName
+from torii.model.pipeline import GateConfig, Manager, ProjectSpec, Window
+from torii.testing.invariants import Violation, Watch, require
+from torii.testing.lab import Lab, replayed
 from torii.testing.story import story_config
 
 TORII_YML = """\
@@ -75,6 +76,11 @@ class Walk:
             (2, self._pass_time),
             (1, self._outage),
             (1, self._restart),
+            (1, self._reconfigure),
+            (1, self._dequeue),
+            (1, self._workers),
+            (1, self._another_queue),
+            (1, self._set_back),
         )
 
     def run(self, steps: int) -> Statistics:
@@ -92,6 +98,8 @@ class Walk:
     def end(self, steps: int) -> None:
         """Answer everything and pass every build, in a bounded number of steps."""
         self.lab.forge.away, self.lab.forge.merging = "", True
+        for job in list(self.lab.unregistered):
+            self.lab.register(job)
         for _ in range(40 * steps + 1000):
             if self.lab.pending:
                 self.lab.feed(self.lab.pending.pop(0))
@@ -166,6 +174,23 @@ class Walk:
     def _push_past(self) -> None:
         self._say(self.lab.forge.push_branch(self.random.choice([APP, TOOL]), "main", {"hotfix": str(self.random.random())}))
 
+    def _another_queue(self) -> None:
+        """A branch says that it is gated in another queue, while changes stand in the one before."""
+        text = self.random.choice([TORII_YML, TORII_YML.replace("together", "apart"), TORII_YML.replace("queue: together\n", "")])
+        self._say(self.lab.forge.push_branch(self.random.choice([APP, LIB]), "main", {"torii.yml": text}))
+
+    def _set_back(self) -> None:
+        """Somebody sets a branch back by force."""
+        project = self.random.choice([APP, LIB])
+        known = self.lab.gate.state.tips.get(tip_key(project, "main"))
+        if known is not None and known.past:
+            self._say(self.lab.forge.set_back(project, "main", self.random.choice(known.past[-3:])))
+
+    def _dequeue(self) -> None:
+        if change := self._some():
+            key = f"request-{len(self.lab.journal)}"
+            self._say(Dequeue(change, self.random.choice([None, PipelineName("gate")]), "an operator", key))
+
     # -- answers
 
     def _deliver(self) -> None:
@@ -197,13 +222,38 @@ class Walk:
         self.lab.forge.merging = self.random.random() < 0.7
         self.lab.forge.away = "" if self.lab.forge.away or self.random.random() < 0.5 else "the git server does not answer"
 
+    def _workers(self) -> None:
+        """Workers that know a job go, or come back."""
+        if self.lab.unregistered:
+            self.lab.register(self.random.choice(sorted(self.lab.unregistered)))
+        else:
+            self.lab.unregistered.add(self.random.choice(["unit", "slow", "lint"]))
+
+    def _reconfigure(self) -> None:
+        """Start again with pipelines that work in another way."""
+        managers = {"check": (Manager.INDEPENDENT, Manager.DEPENDENT), "gate": (Manager.DEPENDENT, Manager.SERIAL)}
+        others = (Manager.SUPERCEDENT, Manager.SERIAL, Manager.INDEPENDENT)
+        pipelines = tuple(
+            replace(
+                spec,
+                manager=self.random.choice(managers.get(spec.name, others)),
+                window=self.random.choice([Window(), Window(initial=2, floor=1, ceiling=4)]),
+            )
+            for spec in self.lab.config.pipelines
+        )
+        self.lab.config = replace(self.lab.config, pipelines=pipelines)
+        self._restart()
+
     def _restart(self) -> None:
         """Kill it: what was on its way is lost, but sources remember what they have not been heard on."""
         self.restarts += 1
         heard = [event for event in self.lab.pending if not isinstance(event, _ANSWERS)]
         if self.random.random() < 0.3:
             self.lab.unperformed = []
-        self.lab.restart(from_journal=self.random.random() < 0.1 and len(self.lab.journal) < 400)
+        from_journal = self.random.random() < 0.1 and len(self.lab.journal) < 400
+        if from_journal:
+            require(replayed(self.lab.journal).state == self.lab.gate.state, "the journal tells another story")
+        self.lab.restart(from_journal)
         self.lab.pending.extend(heard)
 
 

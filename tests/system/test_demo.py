@@ -167,13 +167,17 @@ def test_the_picture_shows_the_three_in_the_gate(played):
 
 
 def test_a_wrong_outcome_makes_it_fail_and_say_what_differs(tmp_path):
-    wrong = play(tmp_path, "--plain", script=SABOTAGED)
+    wrong = play(tmp_path, "--plain", "--json", script=SABOTAGED)
     assert wrong.code == 1, wrong.said + wrong.complained
-    assert wrong.complained == ""
-    assert re.search(r"^ *WRONG +change +app:main/print-receipt", wrong.said, re.MULTILINE)
-    assert "- app:main/print-receipt: is on main, and must not be" in wrong.said
-    assert "- app:main/print-receipt: in gate it is 'merged'" in wrong.said
-    assert "my demo/torii.log" in wrong.said
+    told, shown = json.loads(wrong.said), wrong.complained
+    assert re.search(r"^ *WRONG +change +app:main/print-receipt", shown, re.MULTILINE)
+    assert "- app:main/print-receipt: is on main, and must not be" in shown
+    assert "- app:main/print-receipt: in gate it is 'merged'" in shown
+    assert "my demo/torii.log" in shown
+    assert not told["right"]
+    (receipt,) = [one for one in told["changes"] if one["change"] == "app:main/print-receipt"]
+    assert not receipt["right"]
+    assert all(Path(log).is_file() for log in receipt["logs"].values())
 
 
 def test_a_folder_that_is_somebody_elses_is_refused_in_a_sentence(tmp_path):

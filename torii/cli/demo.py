@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -15,7 +17,8 @@ from rich.console import Console
 @click.option("--keep", is_flag=True, help="Leave Torii running afterwards, to play with, until Ctrl-C.")
 @click.option("--svg", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture of the screen, as SVG.")
 @click.option("--plain", is_flag=True, help="Print lines instead of showing a screen, as when the output is not a terminal.")
-def command(folder: Path, keep: bool, svg: Path | None, plain: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print what happened as one JSON object; everything else goes to standard error.")
+def command(folder: Path, keep: bool, svg: Path | None, plain: bool, as_json: bool) -> None:
     """Gate real changes to two real git repositories, made in DIR (./torii-demo), and check that each came out right.
 
     Everything runs in this one process and on free ports: scheduler, merger, worker, Gearman server, pages. Nothing outside of DIR is
@@ -29,6 +32,7 @@ def command(folder: Path, keep: bool, svg: Path | None, plain: bool) -> None:
       torii demo
       torii demo --keep /tmp/torii-demo
       torii demo --plain --svg screen.svg
+      torii demo --json | jq .right
     """
     from torii.cli.running import stop_signals  # what the demo needs takes long to import: `torii demo --help` does not wait for it
     from torii.demo.play import Options, run_demo
@@ -36,11 +40,16 @@ def command(folder: Path, keep: bool, svg: Path | None, plain: bool) -> None:
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a change's title may hold what this terminal cannot show
-    live = not plain and sys.stdout.isatty() and not Console().is_dumb_terminal
+    console = Console(highlight=False, emoji=False, markup=False, stderr=as_json)
+    live = not plain and console.is_terminal and not console.is_dumb_terminal
     with stop_signals() as stop:
         try:
-            right = run_demo(Options(folder, keep, svg, live), Console(highlight=False, emoji=False, markup=False), stop)
+            right = run_demo(Options(folder, keep, svg, live, _print_json if as_json else None), console, stop)
         except InterruptedStoryError:
             raise click.Abort from None
     if not right:
         raise click.exceptions.Exit(1)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, indent=2))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from torii.errors import UserError
 from torii.gate import Gate
 from torii.gate.state import State
 from torii.model.view import Decision
@@ -40,9 +41,13 @@ def command(journal: Path, change: str, export: Path | None, as_json: bool) -> N
     if export is not None:
         _export(path, export)
         return
+    shown = 0
     for decision in decisions(read_journal(path)):
         if decision.change == change or decision.change.endswith(change):
             click.echo(_json(decision) if as_json else _line(decision))
+            shown += 1
+    if change and not shown:
+        raise UserError(f"nothing was decided about {change!r} in {path}; without --change every change is shown")
 
 
 def _export(database: Path, export: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from rich import box
@@ -65,6 +66,22 @@ def _named(stays: Sequence[Stay]) -> dict[str, BuildView]:
             number = f".{states.index(build.build_set) + 1}" if len(states) > 1 else ""
             named[f"{stay.item.pipeline}{number}.{build.job}.log"] = build
     return named
+
+
+def outcome_document(place: Place, accounts: Sequence[Account], wrong: Sequence[str]) -> dict[str, Any]:
+    """Return what happened as JSON can say it: each change, what was expected, what became of it, and where its logs are."""
+    named = name_logs(place, accounts)
+    changes = [
+        {
+            "change": account.expected.change,
+            "expected": account.expected.text,
+            "became": _became(account.found).plain,
+            "right": not account.differences,
+            "logs": {name: str(place.logs / _folder(account.expected.change) / name) for name in named[account.expected.change]},
+        }
+        for account in accounts
+    ]
+    return {"right": not wrong, "folder": str(place.root), "changes": changes, "differences": list(wrong)}
 
 
 def print_outcome(console: Console, place: Place, accounts: Sequence[Account], url: str) -> None:

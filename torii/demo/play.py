@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from rich.console import Console
@@ -16,7 +17,7 @@ from rich.text import Text
 from torii.cli.logs import set_up_logging
 from torii.config.server import load_server
 from torii.demo import story
-from torii.demo.ending import Account, print_differences, print_histories, print_invitation, print_outcome
+from torii.demo.ending import Account, outcome_document, print_differences, print_histories, print_invitation, print_outcome
 from torii.demo.evidence import gather_branch, gather_change, gather_release
 from torii.demo.expectations import CHANGES, RELEASES, branch_differences, differences
 from torii.demo.picture import export
@@ -40,12 +41,16 @@ _MOMENT = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says. `live` is whether the terminal can show a screen that changes in place."""
+    """What the command line says.
+
+    `live` is whether the terminal can show a screen that changes in place. `tell`, if given, is called with what happened, as JSON says it.
+    """
 
     folder: Path
     keep: bool = False
     svg: Path | None = None
     live: bool = False
+    tell: Callable[[dict[str, Any]], None] | None = None
 
 
 def run_demo(options: Options, console: Console, stop: threading.Event) -> bool:
@@ -104,6 +109,8 @@ def _run(options: Options, console: Console, stop: threading.Event, shop: Worksh
         export(*stage.moment, options.svg)
     print_outcome(console, shop.place, accounts, system.url if options.keep else "")
     print_histories(console, shop, list(REPOSITORIES))
+    if options.tell is not None:
+        options.tell(outcome_document(shop.place, accounts, wrong))
     if wrong:
         print_differences(console, shop.place, wrong)
     else:

@@ -8,7 +8,8 @@ import pytest
 
 from torii.model.build import Result
 from torii.model.change import ChangeStatus
-from torii.model.event import MergeDone
+from torii.model.command import Merge
+from torii.model.event import BranchMoved, MergeDone
 from torii.model.ids import PipelineName, ProjectName
 from torii.model.pipeline import ApprovalRule, Cause, Manager, PipelineSpec, ProjectSpec, Requirements, Trigger, Window
 from torii.testing.lab import HeldBuild, Lab
@@ -462,9 +463,15 @@ def test_a_window_keeps_to_its_bounds_when_they_change(story):
     assert story.merged == list(changes)
 
 
-def test_a_deleted_branch_takes_its_changes_out(story):
-    from torii.model.event import BranchMoved
+def test_a_deleted_branch_has_nothing_staged_for_it_any_more(story):
+    story.approve(*(f"c{number}" for number in range(30)))
+    deleted = BranchMoved(story.project, "main", story.lab.forge.branches["app", "main"], None, "deleted")
+    commands = story.lab.gate.step(deleted, story.lab.now)
+    assert not [command for command in commands if isinstance(command, Merge)]
+    assert story.lab.gate.state.items == {}
 
+
+def test_a_deleted_branch_takes_its_changes_out(story):
     (a,) = story.approve("a")
     story.lab.feed(BranchMoved(story.project, "main", story.lab.forge.branches["app", "main"], None, "deleted"))
     story.lab.settle()

@@ -93,7 +93,8 @@ def dismiss(world: World, item: Item, reason: str, tell: bool) -> None:
     if tell:
         report(world, item, Verdict.DEQUEUED, reason)
     depart(world, item, Verdict.DEQUEUED.value, reason)
-    advance(world, queue)
+    if world.spec_of(item).manager is not Manager.INDEPENDENT:
+        advance(world, queue)
 
 
 def _restart_alone(world: World, item: Item, reason: str) -> None:
@@ -326,7 +327,7 @@ def _speculated(world: World, queue: Queue) -> Iterator[Item]:
 
 def _branch_deleted(world: World, event: BranchMoved) -> None:
     set_tip(world, event.project, event.branch, None)
-    for item in list(world.state.items.values()):
+    for item in reversed(list(world.state.items.values())):  # from behind: nothing is tested again for those that go next
         if (item.subject.project, item.subject.branch) == (event.project, event.branch) and item.id in world.state.items:
             dismiss(world, item, f"branch {event.branch} was deleted", tell=isinstance(item.subject, Change))
 

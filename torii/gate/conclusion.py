@@ -59,11 +59,14 @@ def depart(world: World, item: Item, outcome: str, reason: str) -> None:
     world.leave(item, outcome, reason)
     for change in () if alone else needing:
         other = world.live_item(change, item.pipeline)
-        if other is None or other.queue != item.queue or other.phase is not ItemPhase.QUEUED:
+        if other is None or other.queue != item.queue:
             continue
         why = f"depends on {item.subject.id}, which left: {reason}"
         report(world, other, Verdict.DEQUEUED, why)
-        depart(world, other, Verdict.DEQUEUED.value, why)
+        if other.phase is ItemPhase.SUBMITTING:
+            other.ending = why  # it was to follow at once, and will be turned down
+        else:
+            depart(world, other, Verdict.DEQUEUED.value, why)
 
 
 def report(world: World, item: Item, verdict: Verdict, reason: str, build_set: BuildSet | None = None) -> None:
@@ -140,16 +143,22 @@ def submit_done(world: World, event: SubmitDone) -> None:
         case Moved(tip):
             _back_in_line(item)
             set_tip(world, item.subject.project, item.subject.branch, tip)
-            moved = f"{item.subject.branch} moved past the gate to {words.short(tip)}"
+            moved = f"on the branch tip, because {item.subject.branch} moved past the gate to {words.short(tip)}"
+            if build_set.parent is not None:
+                moved = f"because {build_set.changes[-2][0]}, which it was tested on top of, was not merged"
             world.drop_set(item, build_set, moved)
             if item.ending:
                 depart(world, item, Verdict.DEQUEUED.value, item.ending)
             else:
-                world.decide(item, f"tested again on the branch tip, because {moved}")
+                world.decide(item, f"tested again {moved}")
         case Refused() if item.ending:
             depart(world, item, Verdict.DEQUEUED.value, item.ending)
         case Refused(reason):
             _not_merged(world, item, build_set, reason)
+        case SubmitUnavailable(reason) if (ahead := merging_ahead(world, item)) is not None:
+            # Not its own failure yet: it is asked for again after the change ahead, whose attempts count.
+            _after(world, item, ahead)
+            world.decide(item, f"passed; waits for {ahead.subject.id}, which could not be merged yet: {reason}")
         case SubmitUnavailable(reason):
             item.submit_attempts += 1
             config = world.state.config
@@ -160,6 +169,29 @@ def submit_done(world: World, event: SubmitDone) -> None:
             else:
                 world.remind(f"submit {item.id}", backoff(config.merge_retry, item.submit_attempts))
                 world.decide(item, f"passed, but could not be merged yet (attempt {item.submit_attempts}): {reason}")
+
+
+def merging_ahead(world: World, item: Item) -> Item | None:
+    """Return the item just ahead of `item`, if that is being merged too: then nothing is known of `item` before it."""
+    ahead = world.state.items.get(item.ahead) if item.ahead is not None else None
+    return ahead if ahead is not None and ahead.phase is ItemPhase.SUBMITTING else None
+
+
+def submit_again(world: World, item: Item) -> None:
+    """Ask once more for the merge of `item`, or see to it that this is done as soon as it is asked for once more of the one ahead."""
+    build_set = item.build_set(item.chosen)
+    if build_set is None or item.phase is not ItemPhase.SUBMITTING or not isinstance(item.subject, Change):
+        return
+    ahead = merging_ahead(world, item)
+    if ahead is not None and f"submit {ahead.id}" in world.state.timers:
+        _after(world, item, ahead)
+    else:
+        submit(world, item.subject, build_set)
+
+
+def _after(world: World, item: Item, ahead: Item) -> None:
+    due = world.state.timers.get(f"submit {ahead.id}", world.state.now + world.state.config.merge_retry)
+    world.remind(f"submit {item.id}", max(0.0, due - world.state.now) + 0.001)  # a source takes submits in the order they come in
 
 
 def _back_in_line(item: Item) -> None:
@@ -175,7 +207,7 @@ def _not_merged(world: World, item: Item, build_set: BuildSet, reason: str) -> N
 def _merged(world: World, item: Item, change: Change, build_set: BuildSet, merged: Merged) -> None:
     set_tip(world, change.project, change.branch, merged.commit)
     queue, spec = world.queue_of(item), world.spec_of(item)
-    if merged.tree == build_set.own.tree:
+    if merged.tree == build_set.own.tree or _landed_behind(world, item, merged):
         for other in world.behind(item):
             if not other.build_sets:
                 break
@@ -195,6 +227,17 @@ def _merged(world: World, item: Item, change: Change, build_set: BuildSet, merge
     if known is None or known.patchset == change.patchset:  # else a newer patch set came meanwhile, and is open
         merged_change(world, change)
     depart(world, item, "merged", reason)
+
+
+def _landed_behind(world: World, item: Item, merged: Merged) -> bool:
+    """Say whether what landed is what was tested for an item behind, whose merge was asked for in the same go."""
+    for other in world.behind(item):
+        chosen = other.build_set(other.chosen)
+        if chosen is None:
+            return False
+        if (chosen.own.commit, chosen.own.tree) == (merged.commit, merged.tree):
+            return True
+    return False
 
 
 def merged_change(world: World, change: Change) -> None:

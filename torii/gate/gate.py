@@ -15,7 +15,7 @@ from torii.gate.building import (
     request_of,
     stalled_too_long,
 )
-from torii.gate.conclusion import depart, report, report_done, report_due, submit, submit_done
+from torii.gate.conclusion import depart, merging_ahead, report, report_done, report_due, submit_again, submit_done
 from torii.gate.intake import advance_standing_on, branch_moved, change_updated, dequeue, enter_anew, reconsider, unmet
 from torii.gate.line import advance, merge_of
 from torii.gate.state import BuildPhase, BuildSet, Item, ItemPhase, SetPhase, State
@@ -32,6 +32,7 @@ from torii.model.event import (
     Configured,
     Dequeue,
     Event,
+    Merged,
     MergeDone,
     ReportDone,
     SubmitDone,
@@ -117,14 +118,14 @@ class Gate:
             case "report":
                 report_due(world, number)
             case "submit" if item := world.state.items.get(ItemId(number)):
-                _submit_again(world, item)
+                submit_again(world, item)
 
     def outstanding(self) -> list[Command]:
         """Return every command that has no answer yet, to be performed again after a restart. Each does no harm twice."""
         world = self._world
         for item in world.state.items.values():
             if item.phase is ItemPhase.SUBMITTING and f"submit {item.id}" not in world.state.timers:
-                _submit_again(world, item)
+                submit_again(world, item)
         for queue in world.state.queues.values():
             merging = [(item, one) for item in world.walk(queue) for one in item.build_sets if one.phase is SetPhase.MERGING]
             for chain in _chains(merging, alone=world.pipelines[queue.pipeline].manager is Manager.INDEPENDENT):
@@ -182,6 +183,8 @@ def _way(spec: PipelineSpec) -> tuple[Manager, bool]:
 def _submit_done(world: World, event: SubmitDone) -> None:
     build_set = world.sets.get(event.build_set)
     item = world.state.items.get(build_set.item) if build_set else None
+    if isinstance(event.outcome, Merged) and item is not None and item.chosen == event.build_set:
+        _merge_what_it_stands_on(world, item)
     waiting = list(world.dependants.get(item.subject.id, ())) if item is not None else []
     submit_done(world, event)
     if item is not None:
@@ -193,10 +196,12 @@ def _submit_done(world: World, event: SubmitDone) -> None:
             reconsider(world, change)
 
 
-def _submit_again(world: World, item: Item) -> None:
-    build_set = item.build_set(item.chosen)
-    if build_set is not None and item.phase is ItemPhase.SUBMITTING and isinstance(item.subject, Change):
-        submit(world, item.subject, build_set)
+def _merge_what_it_stands_on(world: World, item: Item) -> None:
+    """What has landed holds the changes ahead that were to be merged before it: their own answers may come later, or were lost."""
+    build_set, ahead = item.build_set(item.chosen), merging_ahead(world, item)
+    below = ahead.build_set(ahead.chosen) if ahead is not None else None
+    if build_set is not None and below is not None and below.id == build_set.parent:
+        _submit_done(world, SubmitDone(below.id, Merged(below.own.commit, below.own.tree)))
 
 
 def _chains(merging: list[tuple[Item, BuildSet]], alone: bool) -> list[list[tuple[Item, BuildSet]]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torii.gate import words
 from torii.gate.conclusion import conclude
+from torii.gate.following import follow
 from torii.gate.state import BuildSet, Item, ItemPhase, Queue, SetPhase
 from torii.gate.strategy import STRATEGIES
 from torii.gate.world import World
@@ -98,6 +99,8 @@ def advance(world: World, queue: Queue) -> None:
         head = world.state.items[queue.head] if queue.head else None
         if head is not None and head.phase is ItemPhase.QUEUED and _conclude_head(world, head):
             continue
+        if world.pipelines[queue.pipeline].manager is Manager.DEPENDENT:
+            follow(world, queue)
         _speculate(world, queue)
         return
 

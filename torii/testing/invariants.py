@@ -107,7 +107,7 @@ class Watch:
             if isinstance(item.subject, Change) and known is not None and not item.ending:
                 require(known.patchset == item.subject.patchset, f"{item.id} is about an old patch set")
             for build_set in item.build_sets:
-                if build_set.parent is not None:
+                if build_set.parent is not None and build_set.id != item.chosen:  # else its answer tells whether that has landed
                     require(build_set.parent in alive, f"{build_set.id} stands on {build_set.parent}, which is gone")
                     require(alive[build_set.parent].ticket < item.ticket, f"{build_set.id} stands on what is behind it")
 

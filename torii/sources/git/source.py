@@ -16,7 +16,7 @@ from torii.model.command import Report, Submit
 from torii.model.event import ReportDone, SubmitDone, SubmitUnavailable
 from torii.model.ids import ProjectName, Sha
 from torii.runtime.ports import Cursor, Post
-from torii.sources.git.derive import Look, Plan, advance, plan, resolve_all
+from torii.sources.git.derive import Landing, Look, Plan, advance, plan, resolve_all
 from torii.sources.git.known import KnownProject, dump, load
 from torii.sources.git.landings import LandingBook
 from torii.sources.git.lanes import Lanes
@@ -25,6 +25,7 @@ from torii.sources.git.poller import Poller
 from torii.sources.git.reading import find, needed, read
 from torii.sources.git.refs import GATE, REVIEW, Ignored, parse_ls_remote, sort_refs
 from torii.sources.git.repository import Repository, open_repository
+from torii.sources.git.run import RunSubmitter, runs
 from torii.sources.git.submit import Submitter
 
 log = structlog.get_logger()
@@ -114,8 +115,11 @@ class GitSource:
         if not all(ended):
             log.warning("source.stopped_in_the_middle", source=self._name)
 
-    def _submitter(self, name: ProjectName, repository: Repository, patience: float) -> Submitter:
-        return Submitter(repository, lambda change, landing: self._landings.record(name, change, landing), self._stopping, patience)
+    def _submitter(self, name: ProjectName, repository: Repository, patience: float) -> RunSubmitter:
+        def record(change: str, landing: Landing) -> None:
+            self._landings.record(name, change, landing)
+
+        return RunSubmitter(repository, Submitter(repository, record, self._stopping, patience), record)
 
     def _look(self, project: ProjectName) -> str:
         """Find out what happened to `project` since the last look and post it; return what to say of its state."""
@@ -185,18 +189,20 @@ class GitSource:
                 log.warning("source.report_undelivered", source=self._name, project=project, key=answer.key, reason=answer.error)
 
     def _carry_out(self, project: ProjectName, submits: Sequence[Submit]) -> None:
-        for submit in submits:
+        for run in runs(submits):
             if self._stopping.is_set():
                 return
             try:
-                outcome = self._submitters[project].submit(submit)
+                outcomes = self._submitters[project].submit(run)
             except Exception as error:
-                log.exception("source.submit_failed", source=self._name, change=submit.change.id)
-                outcome = SubmitUnavailable(f"{type(error).__name__}: {error}")
-            if isinstance(outcome, SubmitUnavailable) and self._stopping.is_set():
-                return
-            log.info("source.submitted", source=self._name, change=submit.change.id, outcome=type(outcome).__name__)
-            self._post([SubmitDone(submit.build_set, outcome)])
+                log.exception("source.submit_failed", source=self._name, changes=[submit.change.id for submit in run])
+                outcomes = [SubmitUnavailable(f"{type(error).__name__}: {error}")] * len(run)
+            answers = [SubmitDone(submit.build_set, outcome) for submit, outcome in zip(run, outcomes, strict=True)]
+            for submit, outcome in zip(run, outcomes, strict=True):
+                log.info("source.submitted", source=self._name, change=submit.change.id, outcome=type(outcome).__name__)
+            # What a stop cut short is asked for again after the next start.
+            if done := [answer for answer in answers if not (isinstance(answer.outcome, SubmitUnavailable) and self._stopping.is_set())]:
+                self._post(done)
             self._poller.wake(project)
 
 

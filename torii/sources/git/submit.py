@@ -54,7 +54,7 @@ def judge(submit: Submit, now: Standing) -> Moved | Refused | None:
 def _judge_change(change: Change, now: Standing) -> Refused | None:
     if now.review is None and now.gate is None:
         return Refused(f"{change.id} is gone: its review and gate branches were deleted")
-    refs = ChangeRefs(_name(change), change.branch, now.review, now.gate)
+    refs = ChangeRefs(name_of(change), change.branch, now.review, now.gate)
     if refs.patchset != change.patchset:
         return Refused(f"{change.id} is at another patch set by now, {refs.patchset[:10]}; {change.patchset[:10]} was tested")
     if change.approved and not refs.approved:
@@ -95,18 +95,18 @@ class Submitter:
     def _attempt(self, submit: Submit) -> Outcome:
         now = self._read(submit.change)
         if now.tip is not None and now.tip != submit.onto and (landed := self._landed(submit, now.tip)):
-            self._tidy(_ended(submit.change, now))
+            self._tidy(ended(submit.change, now))
             return landed
         if verdict := judge(submit, now):
             return verdict
         if refusal := self._unfit(submit):
             return refusal
-        self._record(_name(submit.change), Landing(Sha(submit.change.patchset), submit.commit))
+        self._record(name_of(submit.change), Landing(Sha(submit.change.patchset), submit.commit))
         outcome = self._push(submit, now)
         return outcome if outcome is not None else self._read_back(submit)
 
     def _read(self, change: Change) -> Standing:
-        branch, review, gate = HEADS + change.branch, REVIEW + _name(change), GATE + _name(change)
+        branch, review, gate = HEADS + change.branch, REVIEW + name_of(change), GATE + name_of(change)
         refs = self._repository.read_refs((branch, review, gate))
         return Standing(refs.get(branch), refs.get(review), refs.get(gate))
 
@@ -125,7 +125,7 @@ class Submitter:
         """Return why the commit is not one that may land; fetches it where the mirror lacks it."""
         facts = self._facts(submit)
         if facts is None:
-            self._fetch_staged(submit)
+            self.fetch_staged(submit)
             facts = self._facts(submit)
         if facts is None:
             raise RemoteUnavailableError(f"{self._repository.project}: the tested commit {submit.commit} is not to be had")
@@ -150,7 +150,7 @@ class Submitter:
             return self._tree(submit.commit), mirror.is_ancestor(submit.onto, submit.commit)
         return Sha(tree), not any(words[0] == "<" for words in lines)
 
-    def _fetch_staged(self, submit: Submit) -> None:
+    def fetch_staged(self, submit: Submit) -> None:
         """Fetch the tested commit from its staging ref: another merger made it, or this mirror is new."""
         repository = self._repository
         staging = repository.staging or repository.remote
@@ -162,8 +162,8 @@ class Submitter:
     def _push(self, submit: Submit, now: Standing) -> Outcome | None:
         """Push; return the outcome where it is known by what the remote said, None where the branch must be read."""
         branch = RefUpdate(HEADS + submit.change.branch, submit.commit, submit.onto, rewind=True)  # `_unfit` saw that it goes forward
-        ended = _ended(submit.change, now)
-        answers = self._send((branch, *ended), atomic=True)
+        over = ended(submit.change, now)
+        answers = self._send((branch, *over), atomic=True)
         if _collateral(answers, branch.ref):
             # The server takes no atomic push, or keeps the change's branches from being deleted: the merge is what matters, if the
             # change is what it was. Nothing can exclude that it moves between this reading and the push.
@@ -171,7 +171,7 @@ class Submitter:
                 return verdict
             answers = self._send((branch,), atomic=False)
             if isinstance(answers.get(branch.ref), Pushed):
-                self._tidy(ended)
+                self._tidy(over)
         if any(isinstance(answer, Stale) for answer in answers.values()):
             return SubmitUnavailable(f"{submit.change.branch} or {submit.change.id} moved while it was pushed")
         match answers.get(branch.ref):
@@ -212,9 +212,9 @@ class Submitter:
         return Sha(self._repository.mirror.run("rev-parse", "--verify", f"{commit}^{{tree}}").stdout.decode().strip())
 
 
-def _ended(change: Change, now: Standing) -> list[RefUpdate]:
+def ended(change: Change, now: Standing) -> list[RefUpdate]:
     """Return what deletes the change's branches, those of them that still are at the merged patch set."""
-    name = _name(change)
+    name = name_of(change)
     refs = ((GATE + name, now.gate), (REVIEW + name, now.review))
     return [RefUpdate(ref, None, sha) for ref, sha in refs if sha is not None and sha == change.patchset]
 
@@ -227,7 +227,7 @@ def _collateral(answers: Mapping[str, PushOutcome], branch: str) -> bool:
     return not any(isinstance(answer, Stale) for answer in answers.values())
 
 
-def _name(change: Change) -> str:
+def name_of(change: Change) -> str:
     """Return `<branch>/<name>` of the change: its ref without what stands before it."""
     for prefix in (REVIEW, GATE):
         if change.ref.startswith(prefix):

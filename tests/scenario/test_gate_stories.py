@@ -1,4 +1,4 @@
-"""Gating stories on the pure gate: the dependent pipeline."""
+"""Gating stories on the pure gate: the dependent pipeline. The first stories of all are in test_common_stories.py."""
 
 from __future__ import annotations
 
@@ -26,46 +26,6 @@ def test_a_change_that_passes_is_merged_and_voted_on(story):
     assert story.merged == [a]
     assert story.votes(a) == ["+1"]
     assert "merged as" in story.why(a)
-
-
-def test_what_stands_behind_a_failure_is_built_again_without_it(story):
-    a, b, c = story.approve("a", "b", "c")
-    assert story.built_on(c) == (a, b)
-
-    story.finish(b, "unit", "FAILURE")
-    assert story.built_on(c) == (a,)
-    assert f"{b} is failing: unit failed on top of {a}" in story.why(c)
-    assert story.reported(b) == ""
-
-    story.finish_all("SUCCESS")
-    assert story.merged == [a, c]
-    assert story.reported(b) == "FAILURE"
-    assert story.votes(b) == ["-1"]
-
-
-def test_a_failure_on_top_of_a_change_that_then_fails_is_not_held_against_it(story):
-    a, b = story.approve("a", "b")
-    story.finish(b, "unit", "FAILURE")
-    story.finish(a, "unit", "FAILURE")
-    story.finish(b, "unit", "SUCCESS")
-    assert story.merged == [b]
-    assert story.verdicts(b) == ["success"]
-
-
-def test_killed_between_the_vote_and_the_merge_it_merges_once(story):
-    (a,) = story.approve("a")
-    story.finish(a, "unit", "SUCCESS", crash_after="report")
-    story.restart()
-    assert story.merged == [a]
-    assert story.votes(a) == ["+1"]
-
-
-def test_killed_right_after_the_merge_it_merges_once(story):
-    (a,) = story.approve("a")
-    story.finish(a, "unit", "SUCCESS", crash_after="submit")
-    story.restart()
-    assert story.merged == [a]
-    assert story.votes(a) == ["+1"]
 
 
 def test_changes_merge_in_queue_order_however_their_builds_end(story):
@@ -106,19 +66,6 @@ def test_what_is_being_merged_while_the_change_ahead_of_it_lands_is_not_tested_a
     assert len([held for held in lab.builds.values() if (held.request.change, held.request.pipeline) == (c, "gate")]) == 2
     story.finish(c, "unit")
     assert story.merged == [a, c]
-
-
-def test_a_conflict_with_a_change_ahead_waits_for_that_change(story):
-    a = story.push("a", {SAME: "a"})
-    b = story.push("b", {SAME: "b"})
-    c = story.push("c")
-    story.approve("a", "b", "c")
-    assert story.running(b) == []
-    assert story.built_on(c) == (a,)
-    assert f"merge conflict with {a} in {SAME}" in story.why(b)
-    story.finish_all()
-    assert story.merged == [a, c]
-    assert story.reported(b) == "MERGE CONFLICT"
 
 
 def test_a_conflict_with_a_change_ahead_that_fails_is_forgotten(story):
@@ -212,18 +159,6 @@ def test_a_merge_that_is_refused_takes_the_change_out_with_the_reason(story):
     assert story.merged == [b]
 
 
-def test_a_change_never_merges_without_what_it_depends_on(story):
-    a = story.push("a")
-    b = story.push("b", depends_on=[a])
-    story.approve("b")
-    assert story.running(b) == []
-    assert f"depends on {a}, which has to merge first" in story.why(b)
-    story.approve("a")
-    assert story.built_on(b) == (a,)
-    story.finish_all()
-    assert story.merged == [a, b]
-
-
 def test_approving_a_series_from_its_end_takes_what_it_depends_on_first(story):
     a = story.push("a")
     b = story.push("b", depends_on=[a])
@@ -286,75 +221,6 @@ def test_the_same_event_twice_does_nothing(story):
     assert len(story.lab.builds) == count
     story.finish(a, "unit")
     assert story.merged == [a]
-
-
-def test_a_restart_goes_on_where_it_was(story):
-    a, b, c = story.approve("a", "b", "c")
-    story.finish(b, "unit")
-    builds = set(story.lab.builds)
-    story.restart()
-    assert set(story.lab.builds) == builds
-    story.finish_all()
-    assert story.merged == [a, b, c]
-    assert story.votes(b) == ["+1"]
-
-
-def test_a_restart_from_the_journal_alone_goes_on_where_it_was(story):
-    a, b, c = story.approve("a", "b", "c")
-    story.finish(b, "unit", "FAILURE")
-    story.lab.restart(from_journal=True)
-    story.finish_all()
-    assert story.merged == [a, c]
-
-
-def test_a_build_that_ended_while_torii_was_down_is_adopted(story):
-    (a,) = story.approve("a")
-    (held,) = [one for one in story.lab.running() if one.request.pipeline == "gate"]
-    story.lab.end(held.request.id, Result.SUCCESS)  # and the answer is lost
-    story.restart()
-    assert story.merged == [a]
-    assert held.starts == 1
-
-
-def test_a_build_that_ended_while_torii_was_down_for_long_is_adopted_and_not_taken_for_lost(story):
-    (a,) = story.approve("a")
-    (held,) = [one for one in story.lab.running() if one.request.pipeline == "gate"]
-    story.lab.end(held.request.id, Result.SUCCESS)  # and nobody is there to hear of it
-    story.lab.now += 100_000
-    story.restart()
-    assert story.merged == [a]
-    assert "lost" not in story.why(a)
-
-
-def test_a_build_of_which_nothing_is_heard_after_a_restart_either_is_taken_for_lost(story):
-    (a,) = story.approve("a")
-    story.lab.now += 100_000
-    story.restart()
-    assert "lost" not in story.why(a)
-    story.lab.pass_time(300)
-    assert "unit was lost and runs again" in story.why(a)
-
-
-def test_a_build_that_nobody_could_run_before_a_restart_may_just_be_waiting_for_its_turn_after_it():
-    story = PureStory(unregistered_limit=60.0)
-    story.lab.unregistered.add("unit")
-    (a,) = story.approve("a")
-    story.lab.unregistered.clear()  # a worker came while Torii was down, and has other things to do first
-    story.lab.now += 100_000
-    story.restart()
-    story.lab.pass_time(60)
-    story.lab.settle()
-    assert story.reported(a) == ""
-
-
-def test_a_build_that_nobody_can_run_after_a_restart_either_is_reported():
-    story = PureStory(unregistered_limit=60.0)
-    story.lab.unregistered.add("unit")
-    (a,) = story.approve("a")
-    story.restart()
-    story.lab.pass_time(60)
-    story.lab.settle()
-    assert story.reported(a) == "FAILURE"
 
 
 def test_nobody_who_knows_the_job_is_said_and_after_a_while_reported():

@@ -370,3 +370,16 @@ def test_a_change_that_waits_at_the_door_and_loses_its_approval_waits_no_longer(
     story.finish_all()
     assert story.merged == [a]
     assert story.running(b) == []
+
+
+def test_what_was_tested_on_a_change_that_lands_is_not_tested_again_though_another_waits_between(story):
+    a, d = story.push("a"), story.push("d")
+    b = story.push("b", depends_on=[d])
+    story.approve("a", "d", "b", "c")
+    (c,) = [change for change in story.lab.forge.submissions if change.endswith("/c")]
+    story.finish(d, "unit", "FAILURE")  # b cannot be tested without it, c is tested on a alone
+    assert (story.running(b), story.built_on(c)) == ([], (a,))
+    before = [held.request.id for held in story.lab.running() if held.request.change == c]
+    story.finish(a, "unit")
+    assert story.reported(b) == "DEQUEUED"
+    assert [held.request.id for held in story.lab.running() if held.request.change == c] == before

@@ -58,9 +58,7 @@ def look_again(world: World, item: Item) -> None:
 
 def _stand_on_parent(world: World, item: Item, conflicting: BuildSet) -> None:
     """Mergers go on without a state that conflicts: those asked for on top of it now stand on what it stood on."""
-    for other in world.behind(item):
-        if not other.build_sets:
-            return
+    for other in world.tested_behind(item):
         for build_set in other.build_sets:
             if build_set.phase is SetPhase.MERGING and item.subject.id in {change for change, _ in build_set.changes}:
                 build_set.changes = tuple(pair for pair in build_set.changes if pair[0] != item.subject.id)

@@ -208,9 +208,7 @@ def _merged(world: World, item: Item, change: Change, build_set: BuildSet, merge
     set_tip(world, change.project, change.branch, merged.commit)
     queue, spec = world.queue_of(item), world.spec_of(item)
     if merged.tree == build_set.own.tree or _landed_behind(world, item, merged):
-        for other in world.behind(item):
-            if not other.build_sets:
-                break
+        for other in world.tested_behind(item):
             for standing in other.build_sets:
                 if standing.parent == build_set.id:
                     standing.parent = None  # what it stood on is the branch now

@@ -320,7 +320,7 @@ def advance_standing_on(world: World, project: ProjectName, branch: str) -> None
 def _speculated(world: World, queue: Queue) -> Iterator[Item]:
     """Yield the head of `queue` and what follows it, as far as it is being tested."""
     for item in world.walk(queue):
-        if not item.build_sets and item.id != queue.head:
+        if item.ticket > queue.reach and item.id != queue.head:
             return
         yield item
 

@@ -112,7 +112,7 @@ def _speculate(world: World, queue: Queue) -> None:
     for item in world.walk(queue):
         if len(room) < queue.window:
             room.append(item.id)
-        elif not item.build_sets:
+        elif item.ticket > queue.reach:
             break
         line.append(item)
     tree = Tree(world, frozenset(room))

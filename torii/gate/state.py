@@ -145,7 +145,10 @@ class Item:
 
 @dataclass(slots=True)
 class Queue:
-    """A change queue: a linked list of items from `head` to `tail`, so that joining and leaving cost the same at any length."""
+    """A change queue: a linked list of items from `head` to `tail`, so that joining and leaving cost the same at any length.
+
+    `reach` is the highest ticket of an item that was ever tested here: behind it none has a build set.
+    """
 
     name: QueueName
     pipeline: PipelineName
@@ -153,6 +156,7 @@ class Queue:
     head: ItemId | None = None
     tail: ItemId | None = None
     length: int = 0
+    reach: int = 0
 
 
 @dataclass(slots=True)

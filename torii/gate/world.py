@@ -144,6 +144,14 @@ class World:
             yield item
             item = self.state.items.get(behind) if behind else None
 
+    def tested_behind(self, item: Item) -> Iterator[Item]:
+        """Yield the items that follow `item` in its queue, as far as any of them may have a build set."""
+        reach = self.queue_of(item).reach
+        for other in self.behind(item):
+            if other.ticket > reach:
+                return
+            yield other
+
     def behind(self, item: Item) -> Iterator[Item]:
         """Yield the items that follow `item` in its queue."""
         following = item.behind
@@ -205,6 +213,8 @@ class World:
         item.last_set += 1
         build_set = BuildSet(BuildSetId(f"{item.id}.{item.last_set}"), item.id, parent.id if parent else None)
         item.build_sets.append(build_set)
+        queue = self.queue_of(item)
+        queue.reach = max(queue.reach, item.ticket)
         self.sets[build_set.id] = build_set
         self.touch(item)
         return build_set

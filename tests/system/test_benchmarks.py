@@ -1,0 +1,29 @@
+"""The benchmarks of whole runs, at sizes that only show that they run: what they measure here means nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SMALL = {
+    "gate": ["changes=4"],
+    "gate-fail": ["changes=3", "tenths=3"],
+    "latency": ["rounds=2"],
+    "restart": ["items=30", "rounds=1"],
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_it_runs_and_prints_its_measurement(name):
+    command = [sys.executable, "-m", "benchmarks", name, *SMALL[name]]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["benchmark"] == name
+    assert found["figure"] > 0
+    assert found["floor"] > 0
+    assert found["ratio"] == pytest.approx(found["figure"] / found["floor"], rel=0.5)

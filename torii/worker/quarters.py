@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
@@ -15,6 +16,7 @@ from torii.worker.build import discard
 log = structlog.get_logger()
 
 _LOCK = "lock"
+_DEAD = ".dead-"
 
 
 class QuartersError(OperatorError):
@@ -28,11 +30,15 @@ class Quarters:
         self.path = root.absolute() / name
         try:
             root.mkdir(parents=True, exist_ok=True)
-            _clear(root)
-            self.path.mkdir(mode=0o700)
+            with _alone_in(root):
+                _set_aside(root)
+                self.path.mkdir(mode=0o700)
+                self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.builds.mkdir(mode=0o700)
-            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for dead in root.glob(f"{_DEAD}*"):
+                log.info("worker.leftovers_cleared", folder=str(dead))
+                discard(dead)
         except OSError as error:
             raise QuartersError(
                 f"{self.path}: workspaces cannot be put there: {error.strerror or error}; see `workspaces` in server.yml"
@@ -54,19 +60,28 @@ class Quarters:
         os.close(self._lock)
 
 
-def _clear(root: Path) -> None:
-    """Delete what workers left that live no more. A folder without a lock yet may be one that is just being made: it stays for a day."""
+@contextlib.contextmanager
+def _alone_in(root: Path) -> Iterator[None]:
+    """Let no other worker come or look meanwhile: one that has made its folder, but not locked it yet, would be taken for dead."""
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _set_aside(root: Path) -> None:
+    """Rename what workers left that live no more, so that it can be deleted at leisure. A folder without a lock is none of a worker's."""
     for folder in sorted(root.iterdir()):
-        if not folder.is_dir() or folder.is_symlink():
+        if not folder.is_dir() or folder.is_symlink() or folder.name.startswith(_DEAD):
             continue
         with contextlib.suppress(FileNotFoundError):
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                folder.rename(root / f"{_DEAD}{folder.name}")
             except BlockingIOError:
                 continue
-            else:
-                log.info("worker.leftovers_cleared", folder=str(folder))
-                discard(folder)
             finally:
                 os.close(lock)

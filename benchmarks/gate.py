@@ -59,7 +59,7 @@ def _gate(folder: Path, changes: int) -> float:
         torii.settle()
         began = time.perf_counter()
         approve(repository, torii, commits)
-        until(lambda: not repository.has_refs("refs/heads/gate"), "all changes are merged")
+        until(lambda: not repository.has_refs("refs/heads/gate"), "all changes are merged", pause=0.01)
         took = time.perf_counter() - began
         torii.settle()
     landed = set(git("rev-list", "main", cwd=repository.path).split())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -20,7 +20,7 @@ from torii.model.change import Change
 from torii.model.command import Report
 from torii.model.event import ReportDone
 from torii.model.ids import Sha
-from torii.sources.git.reading import contents, find
+from torii.sources.git.reading import Item, contents, find
 from torii.sources.git.repository import Repository
 
 log = structlog.get_logger()
@@ -106,9 +106,11 @@ class NoteWriter:
 
     def _try(self, entries: Sequence[_Entry]) -> dict[str, ReportDone]:
         """Write what is missing of `entries` and push it. Raises LostRaceError where the remote's notes are not the ones seen."""
-        missing = self._lacking(entries)
+        paths = self._paths(entry.commit for entry in entries)
+        here = find(self._repository.mirror, [*(entry.commit for entry in entries), *paths])
+        missing = self._lacking(entries, here)
         writable = [entry for entry in entries if entry.commit not in missing]
-        notes = self._read([entry.commit for entry in writable])
+        notes = self._read(paths, here)
         changed = merge_notes(notes, [(entry.commit, entry.report.key, entry.text) for entry in writable])
         answers = {entry.report.key: ReportDone(entry.report.key) for entry in writable}
         for entry in entries:
@@ -132,10 +134,9 @@ class NoteWriter:
             case Rejected(reason):
                 raise GitError(f"the server refused the notes: {reason}")
 
-    def _lacking(self, entries: Sequence[_Entry]) -> set[Sha]:
-        """Return the commits that are neither here nor to be had: a mirror may be newer than a change."""
+    def _lacking(self, entries: Sequence[_Entry], here: Mapping[str, Item]) -> set[Sha]:
+        """Return the commits that are neither `here` nor to be had: a mirror may be newer than a change."""
         mirror = self._repository.mirror
-        here = find(mirror, [entry.commit for entry in entries])
         refs = {entry.report.subject.ref for entry in entries if entry.commit not in here and isinstance(entry.report.subject, Change)}
         branches = {f"refs/heads/{entry.report.subject.branch}" for entry in entries if entry.commit not in here}
         if not branches:
@@ -145,14 +146,15 @@ class NoteWriter:
         here = find(mirror, [entry.commit for entry in entries])
         return {entry.commit for entry in entries if entry.commit not in here}
 
-    def _read(self, commits: Sequence[Sha]) -> dict[Sha, bytes]:
-        """Return the notes there are of `commits`. A notes tree spreads them over folders of two digits each once there are many."""
-        if self._tip is None:
-            return {}
-        paths = {f"{self._tip}:{path}": commit for commit in commits for path in note_paths(commit)}
-        here = find(self._repository.mirror, paths)
-        texts = dict(contents(self._repository.mirror, [item.sha for item in here.values() if item.type == "blob"]))
-        return {paths[name]: texts[item.sha] for name, item in here.items() if item.type == "blob"}
+    def _paths(self, commits: Iterable[Sha]) -> dict[str, Sha]:
+        """Return where notes of `commits` may be, as `find` takes it; a notes tree has folders of two digits each once there are many."""
+        return {f"{self._tip}:{path}": commit for commit in commits for path in note_paths(commit)} if self._tip is not None else {}
+
+    def _read(self, paths: Mapping[str, Sha], here: Mapping[str, Item]) -> dict[Sha, bytes]:
+        """Return the notes there are at `paths`, as far as they are `here`."""
+        found = {name: here[name].sha for name in paths if name in here and here[name].type == "blob"}
+        texts = dict(contents(self._repository.mirror, found.values()))
+        return {paths[name]: texts[sha] for name, sha in found.items()}
 
     def _commit(self, notes: Mapping[Sha, bytes]) -> Sha:
         """Commit `notes` on top of the notes seen; git fast-import lays out the tree. Return the commit."""

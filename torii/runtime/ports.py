@@ -43,7 +43,10 @@ class Source(Protocol):
         """Look now, at `project` or at all: somebody says that something happened."""
 
     def report(self, reports: Sequence[Report]) -> None:
-        """Deliver `reports`. Each is answered by one `ReportDone`; delivered once per key, however often asked."""
+        """Deliver `reports`. Each is answered by one `ReportDone`; delivered once per key, however often asked.
+
+        One that could not be delivered is asked for again later, unless its answer is final.
+        """
 
     def submit(self, submit: Submit) -> None:
         """Re-read the change and its branch, then merge exactly the tested commit or nothing. Answered by one `SubmitDone`."""

@@ -125,11 +125,11 @@ class Bubblewrap:
 
     def terminate(self, process: subprocess.Popen[bytes]) -> None:
         # The first below bubblewrap is the namespace's init, which signals from outside do not end.
-        reaper.send(reaper.descendants(process.pid)[1:], signal.SIGTERM)
+        reaper.send(reaper.offspring(process.pid)[1:], signal.SIGTERM)
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         # When the init of a namespace dies the kernel kills all in it, whatever it forks meanwhile; only then is bubblewrap told.
-        inits = reaper.descendants(process.pid)[:1]
+        inits = reaper.offspring(process.pid)[:1]
         reaper.send(inits, signal.SIGKILL)
         if not inits:
             process.kill()

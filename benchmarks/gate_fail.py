@@ -21,6 +21,8 @@ TENTHS = 30
 """How long a job takes, in tenths of a second."""
 TARGET = 7.5
 PIPELINES = ("gate",)
+HEAD = "head"
+"""The change whose job fails."""
 
 
 def run(changes: int = CHANGES, tenths: int = TENTHS) -> Measurement:
@@ -35,15 +37,17 @@ def run(changes: int = CHANGES, tenths: int = TENTHS) -> Measurement:
 
 
 def _fail(folder: Path, changes: int, seconds: float) -> float:
-    command = f"sleep {seconds:g}; test ! -e broken"
+    command = f'sleep {seconds:g}; test "$TORII_CHANGE" != app:main/{HEAD}'
     repository = Repository(folder / "app.git", command, PIPELINES)
-    commits = repository.make(changes, lambda number: {"broken" if number == 0 else f"new{number}.txt": f"{number}\n"})
+    first, head, *rest = repository.make(changes + 1)
     trigger = {"manager": "dependent", "triggers": ["approved"], "require": {"approved": True}, "precedence": "high"}
     sections = {"worker": {"executors": changes}, "pipelines": {"gate": {**trigger, "window": {"initial": 2 * changes}}}}
     with Torii(repository, folder / "torii", PIPELINES, sections) as torii:
-        head, *rest = commits
+        approve(repository, torii, [first])  # whatever is done once only is done by now
+        torii.settle()
         began = time.perf_counter()
-        approve(repository, torii, [head])
+        repository.push({f"refs/heads/gate/main/{HEAD}": head})
+        torii.wake()
         until(lambda: torii.queued(head), "the change that fails is first in the queue")
         approve(repository, torii, rest)
         until(lambda: not _waiting(repository, rest), "all other changes are merged", pause=0.01)

@@ -49,8 +49,8 @@ def offspring(root: int) -> list[int]:
     while todo:
         process = todo.pop(0)
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            for task in os.listdir(f"/proc/{process}/task"):
-                below = [int(word) for word in Path(f"/proc/{process}/task/{task}/children").read_bytes().split()]
+            for task in Path(f"/proc/{process}/task").iterdir():
+                below = [int(word) for word in (task / "children").read_bytes().split()]
                 found += below
                 todo += below
     return found or descendants(root)  # some kernels have no such file

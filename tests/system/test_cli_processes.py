@@ -21,6 +21,8 @@ from torii.gearman.admin import functions
 from torii.model.build import Result
 from torii.worker.reaper import descendants
 
+pytestmark = pytest.mark.timeout(300)  # for a machine that is busy with much else
+
 
 class Split:
     """A rig whose roles have processes of their own, and one change that is gated by a build which waits to be told to end."""

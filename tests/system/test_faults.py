@@ -17,6 +17,8 @@ from tests.support.rig import LIMIT, Rig
 from torii.config.server import load_server
 from torii.runtime.system import System
 
+pytestmark = pytest.mark.timeout(300)  # for a machine that is busy with much else
+
 CONFIG = ({"unit": {"run": "true"}}, {"check": ["unit"], "gate": ["unit"], "post": []})
 
 # -- a server that fails, while another does not

@@ -17,6 +17,8 @@ from torii.model.build import Result
 from torii.model.view import ItemView
 from torii.worker.reaper import descendants
 
+pytestmark = pytest.mark.timeout(300)  # for a machine that is busy with much else
+
 Moment = Callable[[Rig], bool]
 
 GATED = ("alpha", "broken", "gamma")

@@ -263,7 +263,7 @@ def test_a_merge_that_cannot_be_tried_is_tried_again(story):
 def test_a_merge_that_can_never_be_tried_is_reported_at_last(story):
     story.lab.forge.away = "the server does not answer"
     (a,) = story.approve("a")
-    for _ in range(5):
+    for _ in range(12):
         story.lab.pass_time(300)
         story.lab.settle()
     assert story.reported(a) == "COULD NOT BE TRIED"
@@ -344,7 +344,7 @@ def test_a_change_abandoned_while_its_merge_cannot_be_tried_is_not_reported_as_n
     story.lab.forge.merging = False
     story.finish(a, "unit")
     story.abandon(a)
-    for _ in range(5):
+    for _ in range(12):
         story.lab.pass_time(300)
         story.lab.settle()
     assert story.item(a).reason == "the change was abandoned"

@@ -137,5 +137,5 @@ class GateConfig:
     projects: tuple[ProjectSpec, ...]
     unregistered_limit: float = 600.0
     merge_retry: float = 5.0
-    merge_attempts: int = 5
+    merge_attempts: int = 12
     build_grace: float = 300.0

@@ -27,9 +27,10 @@ from torii.model.build import Result
 from torii.model.ids import BuildId
 from torii.results.layout import folder, is_build_id
 from torii.results.record import BuildRecord
-from torii.worker.build import Assignment, Site, discard, folder_of, recorded, run_build
+from torii.worker.build import Assignment, Site, folder_of, recorded, run_build
 from torii.worker.confinement import Bare, choose
 from torii.worker.functions import Offers
+from torii.worker.janitor import Janitor
 from torii.worker.jobxml import parse_job
 from torii.worker.payload import PayloadError, read_payload
 from torii.worker.ports import Blobs
@@ -41,6 +42,8 @@ log = structlog.get_logger()
 
 SHUTDOWN = "the worker was stopped while the build ran"
 _SEEN_LIMIT = 2.0
+_BACKLOG = 4
+"""Workspaces an executor that may wait to be deleted."""
 _MAINTENANCE = 6 * 3600.0
 _DESCRIPTION_LIMIT = 64 * 1024
 _JENKINS = {Result.TIMED_OUT: Result.ABORTED}
@@ -75,6 +78,7 @@ class BuildWorker:
         self._executors = tuple(Worker(self._servers, f"{self.id}_exec-{number}") for number in range(settings.executors))
         self._control = Worker(self._servers, f"{self.id}_manager")
         self._offers = Offers(settings.labels, self._executors, self._perform)
+        self._janitor = Janitor(_BACKLOG * max(1, settings.executors))
         self._stopping = threading.Event()
         self.note = ""
         """What every log says about the sandbox; empty where there is nothing to warn of. Known once it is started."""
@@ -100,6 +104,7 @@ class BuildWorker:
         self._control.register(define_function(self.id), self._define)
         self._control.register(stop_function(self.id), self._stop_build)
         self._control.register(f"set_description:{self.id}", self._describe)
+        self._janitor.start()
         for worker in (*self._executors, self._control):
             worker.start()
         threading.Thread(target=self._maintain, name="worker-maintenance", daemon=True).start()
@@ -118,6 +123,7 @@ class BuildWorker:
             stopper.start()
         for stopper in stoppers:
             stopper.join(max(0.0, limit - time.monotonic()))
+        self._janitor.stop(max(0.0, limit - time.monotonic()))
         if self._quarters is not None and not len(self._builds):
             self._quarters.leave()
             self._quarters = None
@@ -161,7 +167,7 @@ class BuildWorker:
             self._builds.end(running, record)
         self._answer(running, record, request)
         assert self._site is not None
-        discard(folder_of(self._site, running.build, running.number))
+        self._janitor.leave(folder_of(self._site, running.build, running.number))
 
     def _build(self, running: Running, parameters: dict[str, str]) -> BuildRecord:
         job = self._offers.job(running.name)

@@ -1,0 +1,50 @@
+"""Deletes workspaces one after another, behind the builds: twenty deleted at once hold up the twenty that are to begin.
+
+Deleting many files takes the disk as long as writing them, and nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from pathlib import Path
+
+from torii.worker.build import discard
+
+_PATIENCE = 10
+"""How much nicer than the builds the thread is to the processor, as nice(1) has it."""
+
+
+class Janitor:
+    """Deletes what it is left, from `start` until `stop`. Whoever leaves something when `backlog` folders wait deletes it himself."""
+
+    def __init__(self, backlog: int) -> None:
+        self._left: queue.Queue[Path | None] = queue.Queue(backlog)
+        self._thread = threading.Thread(target=self._run, name="worker-janitor", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def leave(self, folder: Path) -> None:
+        """Have `folder` deleted, some time soon."""
+        try:
+            self._left.put_nowait(folder)
+        except queue.Full:
+            discard(folder)
+
+    def stop(self, timeout: float) -> None:
+        """Delete nothing more; waits up to `timeout` seconds for what is being deleted. The rest stays where it is."""
+        while True:
+            try:
+                self._left.get_nowait()
+            except queue.Empty:
+                break
+        self._left.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _PATIENCE)  # on Linux that is the thread, not the process
+        while (folder := self._left.get()) is not None:
+            discard(folder)

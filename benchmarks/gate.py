@@ -55,8 +55,7 @@ def _gate(folder: Path, changes: int) -> float:
     repository = Repository(folder / "app.git", COMMAND, PIPELINES)
     first, *commits = repository.make(changes + 1)
     with Torii(repository, folder / "torii", PIPELINES) as torii:
-        approve(repository, torii, [first])  # whatever is done once only is done by now
-        torii.settle()
+        warm_up(repository, torii, first)
         began = time.perf_counter()
         approve(repository, torii, commits)
         until(lambda: not repository.has_refs("refs/heads/gate"), "all changes are merged", pause=0.01)
@@ -71,3 +70,10 @@ def approve(repository: Repository, torii: Torii, commits: list[str]) -> None:
     """Push `commits` as approved changes, all at once, and tell Torii."""
     repository.push({f"refs/heads/gate/main/c{commit[:12]}": commit for commit in commits})
     torii.wake()
+
+
+def warm_up(repository: Repository, torii: Torii, commit: str) -> None:
+    """Have `commit` gated and merged, so that whatever is done once only is done."""
+    approve(repository, torii, [commit])
+    until(lambda: not repository.has_refs("refs/heads/gate"), "the first change is merged", pause=0.01)
+    torii.settle()

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.floor import git
-from benchmarks.gate import approve
+from benchmarks.gate import approve, warm_up
 from benchmarks.measurement import Measurement
 from benchmarks.scene import Repository, Torii, until
 
@@ -43,8 +43,7 @@ def _fail(folder: Path, changes: int, seconds: float) -> float:
     trigger = {"manager": "dependent", "triggers": ["approved"], "require": {"approved": True}, "precedence": "high"}
     sections = {"worker": {"executors": changes}, "pipelines": {"gate": {**trigger, "window": {"initial": 2 * changes}}}}
     with Torii(repository, folder / "torii", PIPELINES, sections) as torii:
-        approve(repository, torii, [first])  # whatever is done once only is done by now
-        torii.settle()
+        warm_up(repository, torii, first)
         began = time.perf_counter()
         repository.push({f"refs/heads/gate/main/{HEAD}": head})
         torii.wake()

@@ -5,15 +5,11 @@ Deleting many files takes the disk as long as writing them, and nobody waits for
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from pathlib import Path
 
 from torii.worker.build import discard
-
-_PATIENCE = 10
-"""How much nicer than the builds the thread is to the processor, as nice(1) has it."""
 
 
 class Janitor:
@@ -45,6 +41,6 @@ class Janitor:
             self._thread.join(timeout)
 
     def _run(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _PATIENCE)  # on Linux that is the thread, not the process
+        # At everybody's priority: a thread that gives way to others does so with Python's lock in its hands.
         while (folder := self._left.get()) is not None:
             discard(folder)

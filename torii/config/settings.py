@@ -36,6 +36,55 @@ class GitConnection:
     known_hosts: Path | None = None
 
 
+class EventsBy(Enum):
+    """How a Gerrit tells what happens. CATCH_UP: it is only asked, every `catch_up` seconds."""
+
+    STREAM = "stream"
+    WEBHOOKS = "webhooks"
+    BOTH = "both"
+    CATCH_UP = "catch-up"
+
+
+class Transport(Enum):
+    """How git reaches a Gerrit."""
+
+    HTTP = "http"
+    SSH = "ssh"
+
+
+@dataclass(frozen=True, slots=True)
+class GerritConnection:
+    """A Gerrit. `url` is the address of its pages and its REST; `user` with `password` is who Torii is there, over HTTP.
+
+    `ssh_host`, `ssh_port`, `key` (None: the agent's or the default ones) and `known_hosts` (None: the user's own) are for stream-events,
+    and for git where `git` says so. `webhook_secret` is what webhooks must know. `catch_up` and `timeout` are seconds, as is `first_look`: how far
+    back the first start looks for changes to test. Events and comments of users that match `ignore` (globs, of user name or e-mail) are left
+    alone, as Torii's own are. `ca` is a file of certificates to trust.
+    """
+
+    name: str
+    url: str
+    user: str = "torii"
+    password: Secret | None = None
+    events: EventsBy = EventsBy.STREAM
+    ssh_host: str = ""
+    ssh_port: int = 29418
+    key: Path | None = None
+    known_hosts: Path | None = None
+    git: Transport = Transport.HTTP
+    staging: str | None = None
+    webhook_secret: Secret | None = None
+    catch_up: float = 180.0
+    first_look: float = 86_400.0
+    timeout: float = 30.0
+    ignore: tuple[str, ...] = ()
+    ca: Path | None = None
+
+
+Connection = GitConnection | GerritConnection
+"""Any connection of `server.yml`."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
     """A project and where it lives. `path` is added to its connection's URL; a project may also give its whole `url`."""
@@ -112,7 +161,7 @@ class ServerConfig:
     """All of `server.yml`. `state` is the folder that holds whatever Torii must remember; `mergers` is how many run embedded."""
 
     state: Path
-    connections: tuple[GitConnection, ...] = ()
+    connections: tuple[Connection, ...] = ()
     projects: tuple[ProjectSettings, ...] = ()
     pipelines: tuple[PipelineSpec, ...] = ()
     gearman: GearmanSettings = field(default_factory=GearmanSettings)

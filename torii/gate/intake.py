@@ -124,18 +124,19 @@ def unmet(spec: PipelineSpec, change: Change) -> str:
         return "; ".join(change.blockers) or "it is not approved"
     for rule in spec.require.approvals:
         if not _voted(change, rule):
-            return f"no vote of {rule.value:+d} on {rule.label}"
+            return f"no {words.vote(rule)}"
     for rule in spec.require.reject:
         if _voted(change, rule):
-            return f"a vote of {rule.value:+d} on {rule.label}"
+            return f"a {words.vote(rule)}"
     return ""
 
 
 def _voted(change: Change, rule: ApprovalRule) -> bool:
-    return any(
-        vote.label == rule.label and (vote.value >= rule.value if rule.value >= 0 else vote.value <= rule.value)
-        for vote in change.approvals
-    )
+    return any(vote.label == rule.label and _enough(vote.value, rule.value) for vote in change.approvals)
+
+
+def _enough(value: int, wanted: int | None) -> bool:
+    return wanted is None or (value >= wanted if wanted >= 0 else value <= wanted)
 
 
 def consider(world: World, spec: PipelineSpec, change: Change, why: str, asking: frozenset[ChangeId] = frozenset()) -> None:

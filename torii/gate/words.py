@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torii.gate.state import Build, BuildPhase, BuildSet, SetPhase
 from torii.model.build import Result
 from torii.model.ids import ChangeId, Sha
-from torii.model.pipeline import Cause
+from torii.model.pipeline import ApprovalRule, Cause
 
 _ENDS = {
     Result.FAILURE: "failed",
@@ -31,6 +31,11 @@ _CAUSES = {
     Cause.RESTORED: "restored",
     Cause.MERGED: "merged",
     Cause.UPDATED: "updated",
+    Cause.COMMENT_ADDED: "a comment asked for it",
+    Cause.VOTE_DELETED: "a vote was taken back",
+    Cause.READY: "ready for review",
+    Cause.TOPIC_CHANGED: "its topic changed",
+    Cause.HASHTAGS_CHANGED: "its hashtags changed",
     Cause.BRANCH_UPDATED: "the branch moved",
 }
 
@@ -46,6 +51,11 @@ def cause(of: Cause) -> str:
 def ends(result: Result) -> str:
     """Return a verb for `result`, such as `failed`."""
     return _ENDS[result]
+
+
+def vote(rule: ApprovalRule) -> str:
+    """Return what `rule` asks for, such as `vote of +2 on Code-Review`."""
+    return f"vote on {rule.label}" if rule.value is None else f"vote of {rule.value:+d} on {rule.label}"
 
 
 def short(commit: Sha | str | None) -> str:

@@ -77,6 +77,16 @@ class TestSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class FileComment:
+    """What a build says of a line of a file (from 1; None: of the file). `end_line` is the last line meant, where there are several."""
+
+    path: str
+    message: str
+    line: int | None = None
+    end_line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BuildSummary:
     """One build as a report shows it. `duration` is in seconds, None where it never ran."""
 
@@ -88,3 +98,4 @@ class BuildSummary:
     detail: str = ""
     tests: TestSummary | None = None
     url: str | None = None
+    comments: tuple[FileComment, ...] = ()

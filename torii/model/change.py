@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from torii.model.ids import ChangeId, ProjectName, Sha
+from torii.model.pipeline import MergeMode
 
 
 class ChangeStatus(Enum):
@@ -16,12 +17,13 @@ class ChangeStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """One vote. `at` is in seconds since the epoch."""
+    """One vote. `at` is in seconds since the epoch; `by` the voter's user name (else e-mail), `groups` those the voter is in, if asked for."""
 
     label: str
     value: int
     by: str
     at: float
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Change:
     `patchset` differs between any two patch sets of the change (a number on Gerrit, the commit on plain git); `ref` is where its
     commit can be fetched. `approved` is the source's own word for "a human wants this merged", and `blockers` says, in words, what
     stands against it. `depends_on` names the open changes it must not merge without, each before those that depend on it.
+    `together` names the changes that a merge of this one merges too, itself among them, in merge order (Gerrit's whole topics); empty
+    where it merges alone. `merge` is how its branch takes changes, where the source knows; None: as the project is configured.
     """
 
     id: ChangeId
@@ -47,6 +51,12 @@ class Change:
     blockers: tuple[str, ...] = ()
     approvals: tuple[Approval, ...] = ()
     depends_on: tuple[ChangeId, ...] = ()
+    together: tuple[ChangeId, ...] = ()
+    merge: MergeMode | None = None
+    topic: str = ""
+    hashtags: tuple[str, ...] = ()
+    wip: bool = False
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

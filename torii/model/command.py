@@ -93,7 +93,10 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Tell the source what became of `subject`. `key` is `<build set or item>:<verdict>`; answered by one `ReportDone`."""
+    """Tell the source what became of `subject`. `key` is `<build set or item>:<verdict>`; answered by one `ReportDone`.
+
+    `again` where it was asked for before, so that it may have been delivered already.
+    """
 
     key: str
     item: ItemId
@@ -104,11 +107,15 @@ class Report:
     builds: tuple[BuildSummary, ...] = ()
     problems: tuple[ConfigProblem, ...] = ()
     votes: tuple[tuple[str, int], ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Submit:
     """Merge the tested `commit` (with `tree`) of `change`, if its branch still is at `onto` and the change still is what was tested.
+
+    A source that merges by itself (Gerrit) makes a commit of its own with that tree; for it, a branch whose tree is `onto_tree` is as
+    good as one at `onto`. `onto_tree` is None where only the commit is known.
 
     Answered by one `SubmitDone`. Done already (the branch is at or past `commit`): answered by `Merged` again.
     """
@@ -119,6 +126,7 @@ class Submit:
     commit: Sha
     tree: Sha
     mode: MergeMode
+    onto_tree: Sha | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torii.model.build import Result, StagedBranch, TestSummary
-from torii.model.change import Change
+from torii.model.build import FileComment, Result, StagedBranch, TestSummary
+from torii.model.change import Approval, Change
 from torii.model.ids import BuildId, BuildSetId, ChangeId, PipelineName, ProjectName, Sha
 from torii.model.job import ConfigProblem, ProjectConfig
 from torii.model.pipeline import Cause, GateConfig
@@ -20,12 +20,21 @@ class Configured:
 
 @dataclass(frozen=True, slots=True)
 class ChangeUpdated:
-    """A source read `change` anew because of `cause`. `key` names this occurrence: the same key twice is the same event."""
+    """A source read `change` anew because of `cause`. `key` names this occurrence: the same key twice is the same event.
+
+    `also` are causes that the same occurrence is as well (a comment that approves). `comment` is what was said and `votes` what was voted
+    just then, by `by`, who is in `groups`. `files` are the paths that the change alters. What a source was not asked for is empty, files None.
+    """
 
     change: Change
     cause: Cause
     key: str
     by: str = ""
+    also: tuple[Cause, ...] = ()
+    comment: str = ""
+    votes: tuple[Approval, ...] = ()
+    groups: tuple[str, ...] = ()
+    files: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,7 @@ class BuildDone:
     detail: str = ""
     tests: TestSummary | None = None
     url: str | None = None
+    comments: tuple[FileComment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

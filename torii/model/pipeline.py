@@ -36,6 +36,11 @@ class Cause(Enum):
     RESTORED = "restored"
     MERGED = "merged"
     UPDATED = "updated"
+    COMMENT_ADDED = "comment-added"
+    VOTE_DELETED = "vote-deleted"
+    READY = "ready"
+    TOPIC_CHANGED = "topic-changed"
+    HASHTAGS_CHANGED = "hashtags-changed"
     BRANCH_UPDATED = "branch-updated"
 
 
@@ -52,28 +57,60 @@ class MergeMode(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trigger:
-    """Enter the pipeline on `cause`, for branches that match one of `branches` (globs; empty means any)."""
+class ApprovalRule:
+    """A vote of at least `value` on `label` (at most, where `value` is negative; any vote, where it is None).
 
-    cause: Cause
-    branches: tuple[str, ...] = ()
+    It must be by one of `users` (globs, of user name or e-mail) or someone in one of `groups`, where any are given, and at least
+    `older_than` or at most `newer_than` seconds old when the change enters.
+    """
+
+    label: str
+    value: int | None
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    older_than: float | None = None
+    newer_than: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalRule:
-    """A vote of at least `value` on `label` (at most, where `value` is negative)."""
+class Trigger:
+    """Enter the pipeline on `cause`, where all that is given besides matches; empty means any.
 
-    label: str
-    value: int
+    `branches`, `topics`, `hashtags`, `files` and `users` are globs, of which one must match (of `files`: one altered path). `comment` is a
+    regular expression that some line of the comment must match as a whole, upper or lower case; the jobs in its group `jobs`, if it has
+    one, are run anew, the others only if they have no result for the same state. `votes` are rules of which the votes just cast must meet one.
+    `groups` are names, of which whoever caused it must be in one.
+    """
+
+    cause: Cause
+    branches: tuple[str, ...] = ()
+    comment: str = ""
+    votes: tuple[ApprovalRule, ...] = ()
+    topics: tuple[str, ...] = ()
+    hashtags: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What must hold of a change when it enters a pipeline and for as long as it is there."""
+    """What must hold of a change when it enters a pipeline and for as long as it is there.
+
+    `topics`, `hashtags` and `owners` are globs, of which one must match; of those called `reject_...` none may. `wip` and `private` None: either.
+    """
 
     approved: bool = False
     approvals: tuple[ApprovalRule, ...] = ()
     reject: tuple[ApprovalRule, ...] = ()
+    wip: bool | None = None
+    private: bool | None = None
+    topics: tuple[str, ...] = ()
+    hashtags: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    reject_topics: tuple[str, ...] = ()
+    reject_hashtags: tuple[str, ...] = ()
+    reject_owners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from torii.model.build import BuildRequest, Result, TestSummary
+from torii.model.build import BuildRequest, FileComment, Result, TestSummary
 from torii.model.command import DropStaging, Merge, Report, Submit
 from torii.model.event import Event
 from torii.model.ids import BuildId, ProjectName
@@ -100,6 +100,7 @@ class Outcome:
     tests: TestSummary | None = None
     artifacts: tuple[str, ...] = ()
     url: str | None = None
+    comments: tuple[FileComment, ...] = ()
 
 
 class Results(Protocol):

@@ -57,9 +57,9 @@ class GerritConnection:
     """A Gerrit. `url` is the address of its pages and its REST; `user` with `password` is who Torii is there, over HTTP.
 
     `ssh_host`, `ssh_port`, `key` (None: the agent's or the default ones) and `known_hosts` (None: the user's own) are for stream-events,
-    and for git where `git` says so. `webhook_secret` is what webhooks must know. `catch_up` and `timeout` are seconds, as is `first_look`: how far
-    back the first start looks for changes to test. Events and comments of users that match `ignore` (globs, of user name or e-mail) are left
-    alone, as Torii's own are. `ca` is a file of certificates to trust.
+    and for git where `git` says so. `webhook_secret` is what webhooks must know. `catch_up` and `timeout` are seconds, as is
+    `first_look`: how far back the first start looks for changes to test. Events and comments of users that match `ignore` (globs, of
+    user name or e-mail) are left alone, as Torii's own are. `ca` is a file of certificates to trust.
     """
 
     name: str

@@ -17,7 +17,7 @@ class ChangeStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """One vote. `at` is in seconds since the epoch; `by` the voter's user name (else e-mail), `groups` those the voter is in, if asked for."""
+    """One vote. `at` is in seconds since the epoch; `by` the voter's user name (else e-mail), `groups` the voter's, if asked for."""
 
     label: str
     value: int

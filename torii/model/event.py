@@ -23,7 +23,8 @@ class ChangeUpdated:
     """A source read `change` anew because of `cause`. `key` names this occurrence: the same key twice is the same event.
 
     `also` are causes that the same occurrence is as well (a comment that approves). `comment` is what was said and `votes` what was voted
-    just then, by `by`, who is in `groups`. `files` are the paths that the change alters. What a source was not asked for is empty, files None.
+    just then, by `by`, who is in `groups`. `files` are the paths that the change alters. What a source was not asked for is empty,
+    files None.
     """
 
     change: Change

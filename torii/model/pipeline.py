@@ -78,8 +78,8 @@ class Trigger:
 
     `branches`, `topics`, `hashtags`, `files` and `users` are globs, of which one must match (of `files`: one altered path). `comment` is a
     regular expression that some line of the comment must match as a whole, upper or lower case; the jobs in its group `jobs`, if it has
-    one, are run anew, the others only if they have no result for the same state. `votes` are rules of which the votes just cast must meet one.
-    `groups` are names, of which whoever caused it must be in one.
+    one, are run anew, the others only if they have no result for the same state. `votes` are rules of which the votes just cast must
+    meet one. `groups` are names, of which whoever caused it must be in one.
     """
 
     cause: Cause
@@ -97,7 +97,8 @@ class Trigger:
 class Requirements:
     """What must hold of a change when it enters a pipeline and for as long as it is there.
 
-    `topics`, `hashtags` and `owners` are globs, of which one must match; of those called `reject_...` none may. `wip` and `private` None: either.
+    `topics`, `hashtags` and `owners` are globs, of which one must match; of those called `reject_...` none may. `wip` and `private`
+    None: either.
     """
 
     approved: bool = False

@@ -12,7 +12,7 @@ from typing import Any
 from torii.config.document import Document, Path, read_document
 from torii.config.fields import period
 from torii.config.pipelines import DEFAULT_PIPELINES
-from torii.config.settings import GitConnection, ProjectSettings, Secret, ServerConfig
+from torii.config.settings import Connection, GerritConnection, GitConnection, ProjectSettings, Secret, ServerConfig
 from torii.config.wording import path_text
 from torii.model.pipeline import ApprovalRule, Manager, PipelineSpec
 
@@ -64,7 +64,11 @@ def as_document(config: ServerConfig) -> dict[str, Any]:
     }
 
 
-def _connection(connection: GitConnection) -> dict[str, Any]:
+def _connection(connection: Connection) -> dict[str, Any]:
+    return _gerrit(connection) if isinstance(connection, GerritConnection) else _git(connection)
+
+
+def _git(connection: GitConnection) -> dict[str, Any]:
     return {
         "type": "git",
         "url": connection.url or Unset("each project gives its own"),
@@ -75,6 +79,27 @@ def _connection(connection: GitConnection) -> dict[str, Any]:
         "password": _reference(connection.password, "none"),
         "key": _file(connection.key, "as ssh is set up"),
         "known-hosts": _file(connection.known_hosts, "as ssh is set up"),
+    }
+
+
+def _gerrit(connection: GerritConnection) -> dict[str, Any]:
+    return {
+        "type": "gerrit",
+        "url": connection.url,
+        "user": connection.user,
+        "password": _reference(connection.password, "nobody logs in over HTTP"),
+        "events": connection.events.value,
+        "ssh": {"host": connection.ssh_host, "port": connection.ssh_port},
+        "key": _file(connection.key, "as ssh is set up"),
+        "known-hosts": _file(connection.known_hosts, "as ssh is set up"),
+        "git": connection.git.value,
+        "staging": connection.staging or Unset("the same Gerrit"),
+        "webhook-secret": _reference(connection.webhook_secret, "no webhook is taken"),
+        "catch-up": period(connection.catch_up),
+        "first-look": period(connection.first_look),
+        "timeout": period(connection.timeout),
+        "ignore": list(connection.ignore),
+        "ca": _file(connection.ca, "the system's certificates"),
     }
 
 
@@ -121,8 +146,22 @@ def _pipeline(pipeline: PipelineSpec) -> dict[str, Any]:
     }
 
 
-def _votes(rules: tuple[ApprovalRule, ...]) -> dict[str, int]:
-    return {rule.label: rule.value for rule in rules}
+def _votes(rules: tuple[ApprovalRule, ...]) -> dict[str, Any]:
+    return {rule.label: _vote(rule) for rule in rules}
+
+
+def _vote(rule: ApprovalRule) -> int | dict[str, Any] | None:
+    """Return `rule` in the short form where that says all of it."""
+    if rule == ApprovalRule(rule.label, rule.value) and rule.value is not None:
+        return rule.value
+    said = {
+        "value": rule.value,
+        "users": list(rule.users) or None,
+        "groups": list(rule.groups) or None,
+        "older-than": None if rule.older_than is None else period(rule.older_than),
+        "newer-than": None if rule.newer_than is None else period(rule.newer_than),
+    }
+    return {key: value for key, value in said.items() if value is not None}
 
 
 def _reference(secret: Secret | None, meaning: str) -> str | Unset:

@@ -9,17 +9,24 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from torii.config.secrets import resolve
-from torii.config.settings import GitConnection
+from torii.config.settings import Connection, GerritConnection
+
+GIT_LIMIT = 60.0
+"""Seconds that one git command may take where nothing is said."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """`key` and `known_hosts` are files for SSH (None: the user's own); `user` and `password` are for HTTP."""
+    """`key` and `known_hosts` are files for SSH (None: the user's own); `user` and `password` are for HTTP.
+
+    `ca` is a file of certificates to trust over HTTPS (None: the system's).
+    """
 
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     key: Path | None = None
     known_hosts: Path | None = None
+    ca: Path | None = None
 
     def ssh_command(self, connect_timeout: float) -> str:
         """Return what GIT_SSH_COMMAND must say: no questions, host keys always checked, nothing left behind in the background."""
@@ -61,7 +68,23 @@ def split_url(url: str, credentials: Credentials) -> tuple[str, tuple[tuple[str,
     return bare, ((f"http.{parts.scheme}://{host}/.extraHeader", f"Authorization: Basic {token}"),), (password, token)
 
 
-def credentials_of(connection: GitConnection) -> Credentials:
-    """Return how `connection` is logged in to; its password is read now. Raises what `torii.config.secrets.resolve` raises."""
+def credentials_of(connection: Connection) -> Credentials:
+    """Return how `connection` is logged in to; its password is read now. Raises what `torii.config.secrets.resolve` raises.
+
+    A Gerrit without a password is asked as anybody, over HTTP: a user name alone says nothing there.
+    """
     password = resolve(connection.password) if connection.password is not None else None
+    if isinstance(connection, GerritConnection):
+        user = connection.user if password is not None else None
+        return Credentials(user, password, connection.key, connection.known_hosts, connection.ca)
     return Credentials(connection.user, password, connection.key, connection.known_hosts)
+
+
+def git_limit(connection: Connection | None) -> float:
+    """Return how many seconds one git command may take with what `connection` leads to.
+
+    A Gerrit's time limit is made for one answer of its REST; git, which may have a whole repository to fetch, is given a minute at least.
+    """
+    if connection is None:
+        return GIT_LIMIT
+    return max(GIT_LIMIT, connection.timeout) if isinstance(connection, GerritConnection) else connection.timeout

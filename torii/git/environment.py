@@ -68,8 +68,10 @@ def local(extra: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
 
 def remote(credentials: Credentials, connect_timeout: float, extra: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
     """Return the environment for commands that speak to a remote with `credentials`, with `extra` configuration."""
+    trusted = {} if credentials.ca is None else {"GIT_SSL_CAINFO": str(credentials.ca)}
     return {
         **_COMMON,
+        **trusted,
         "GIT_SSH_COMMAND": credentials.ssh_command(connect_timeout),
         "GIT_SSH_VARIANT": "ssh",
         **configuration((*_CONFIGURATION, *_REMOTE_CONFIGURATION, *extra)),

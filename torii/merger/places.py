@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torii.config.settings import ServerConfig
 from torii.git import Credentials, Mirror, Remote
-from torii.git.credentials import credentials_of
+from torii.git.credentials import credentials_of, git_limit
 from torii.git.mirror import mirror_path
 from torii.model.ids import ProjectName
 
@@ -27,7 +27,7 @@ def places_of(config: ServerConfig) -> dict[ProjectName, Place]:
     places = {}
     for project in config.projects:
         login = logins.get(project.connection, Credentials())
-        limit = connections[project.connection].timeout if project.connection in connections else 60.0
+        limit = git_limit(connections.get(project.connection))
         origin = Remote(project.url, login, limit)
         staging = origin if project.staging_url in ("", project.url) else Remote(project.staging_url, login, limit)
         places[project.name] = Place(Mirror(mirror_path(config.state, project.name)), origin, staging)

@@ -161,7 +161,7 @@ class System:
             return compose(report, results.url)
 
         for connection in self.config.connections:
-            self.sources[connection.name] = open_source(connection, self.config.projects, mirrors, inbox, text_of)
+            self.sources[connection.name] = open_source(connection, self.config.projects, mirrors, inbox, text_of, self.config.pipelines)
         client = Client(self._servers, "torii-merges")
         merger = GearmanMerger(client, key, inbox, store.instance)
         staging = {project.name: project.staging_url or project.url for project in self.config.projects}

@@ -2,32 +2,64 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from torii.config.settings import GitConnection, ProjectSettings
+from torii.config.settings import Connection, GerritConnection, GitConnection, ProjectSettings
 from torii.errors import OperatorError
 from torii.model.command import Report
+from torii.model.pipeline import PipelineSpec
 from torii.runtime.ports import Post, Source
 from torii.sources.git import GitSource
 
-Connection = GitConnection
-"""Any connection of `server.yml`."""
+Compose = Callable[[Report], str]
+Opener = Callable[[Connection, Sequence[ProjectSettings], Path, Post, Compose, Sequence[PipelineSpec]], Source]
 
-Opener = Callable[[Connection, Sequence[ProjectSettings], Path, Post, Callable[[Report], str]], Source]
 
-SOURCES: dict[type[Connection], Opener] = {GitConnection: GitSource}
+def _git(
+    connection: Connection,
+    projects: Sequence[ProjectSettings],
+    mirrors: Path,
+    post: Post,
+    compose: Compose,
+    pipelines: Sequence[PipelineSpec],  # noqa: ARG001 - a git server is the same whatever the pipelines are
+) -> Source:
+    assert isinstance(connection, GitConnection)
+    return GitSource(connection, projects, mirrors, post, compose)
+
+
+def _gerrit(
+    connection: Connection,
+    projects: Sequence[ProjectSettings],
+    mirrors: Path,
+    post: Post,
+    compose: Compose,
+    pipelines: Sequence[PipelineSpec],
+) -> Source:
+    # What it needs takes a while to load, and few need it.
+    opened: Source = importlib.import_module("torii.sources.gerrit").GerritSource(connection, projects, mirrors, post, compose, pipelines)
+    return opened
+
+
+SOURCES: dict[type[Connection], Opener] = {GitConnection: _git, GerritConnection: _gerrit}
 
 
 def open_source(
-    connection: Connection, projects: Sequence[ProjectSettings], mirrors: Path, post: Post, compose: Callable[[Report], str]
+    connection: Connection,
+    projects: Sequence[ProjectSettings],
+    mirrors: Path,
+    post: Post,
+    compose: Compose,
+    pipelines: Sequence[PipelineSpec] = (),
 ) -> Source:
     """Return the source for `connection`, not started yet; of `projects` it takes those that are on it.
 
-    `mirrors` is the folder of all mirrors; `compose` makes the text of a report. Raises OperatorError for a connection of a kind that
-    no source speaks to, or whose secret cannot be read.
+    `mirrors` is the folder of all mirrors; `compose` makes the text of a report; `pipelines` say what is to be known of a change, and how
+    it is voted on. Raises OperatorError for a connection of a kind that no source speaks to, or whose secret cannot be read.
     """
     opener = SOURCES.get(type(connection))
     if opener is None:
         raise OperatorError(f"no source for connections of type {type(connection).__name__}")
-    return opener(connection, [project for project in projects if project.connection == connection.name], mirrors, post, compose)
+    mine = [project for project in projects if project.connection == connection.name]
+    return opener(connection, mine, mirrors, post, compose, pipelines)

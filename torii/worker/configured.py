@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from torii.config.settings import ServerConfig
+from torii.config.settings import GerritConnection, ServerConfig
 from torii.gearman.admin import Address
 from torii.git import Credentials, Mirror, Remote
-from torii.git.credentials import credentials_of
+from torii.git.credentials import credentials_of, git_limit
 from torii.git.mirror import mirror_path
 from torii.worker.ports import Blobs
 from torii.worker.worker import BuildWorker
@@ -34,14 +34,17 @@ def repositories_of(config: ServerConfig) -> dict[str, Repository]:
         connection = connections.get(project.connection)
         login = credentials_of(connection) if connection else Credentials()
         url = project.staging_url or project.url
-        found[url] = Repository(
-            Mirror(mirror_path(config.state, project.name)), Remote(url, login, connection.timeout if connection else 60.0)
-        )
+        found[url] = Repository(Mirror(mirror_path(config.state, project.name)), Remote(url, login, git_limit(connection)))
     return found
 
 
 def _private(config: ServerConfig) -> tuple[Path, ...]:
-    secrets = [config.gearman.key, *(connection.password for connection in config.connections)]
+    gerrits = [connection for connection in config.connections if isinstance(connection, GerritConnection)]
+    secrets = [
+        config.gearman.key,
+        *(connection.password for connection in config.connections),
+        *(connection.webhook_secret for connection in gerrits),
+    ]
     files = [Path(secret.reference.removeprefix("file:")) for secret in secrets if secret and secret.reference.startswith("file:")]
     files += [path for connection in config.connections for path in (connection.key, connection.known_hosts) if path]
     return (*files, *((config.store.blobs,) if config.store.blobs else ()))

@@ -29,3 +29,11 @@ class OperatorError(ToriiError):
     """Something around Torii is missing, refused or out of reach."""
 
     exit_code = 4
+
+
+class WebhookSecretError(UserError):
+    """A webhook came without the secret of its connection, or with another."""
+
+
+class WebhookBodyError(UserError):
+    """What a webhook brought is no event."""

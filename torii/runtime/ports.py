@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torii.model.build import BuildRequest, FileComment, Result, TestSummary
 from torii.model.command import DropStaging, Merge, Report, Submit
@@ -53,6 +53,39 @@ class Source(Protocol):
 
     def stop(self, timeout: float) -> None:
         """Stop listening and finish or drop what is under way, within `timeout` seconds."""
+
+
+@runtime_checkable
+class TakesWebhooks(Protocol):
+    """A source that can be told over HTTP what happened."""
+
+    def take_webhook(self, secret: str, body: bytes) -> None:
+        """Take in one request, and return at once: what follows comes as events. From any thread, and as often as the outside likes.
+
+        Raises `torii.errors.WebhookSecretError` unless `secret` is the right one, before it looks at `body`; `WebhookBodyError` where
+        that is no event.
+        """
+
+
+@runtime_checkable
+class TellsHealth(Protocol):
+    """A source that can say how it is."""
+
+    def health(self) -> str:
+        """Return `ok`, or in words what is wrong and since when. From any thread; returns at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How Torii is. `problem` is why it cannot work at present, empty while it can; `sources` what each connection says, by name."""
+
+    problem: str = ""
+    sources: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def degraded(self) -> tuple[tuple[str, str], ...]:
+        """The sources that are not well."""
+        return tuple((name, words) for name, words in self.sources if words != "ok")
 
 
 class Merger(Protocol):

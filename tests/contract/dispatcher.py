@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.dispatch_lab import DispatchLab, build_request
+from torii.model.build import FileComment
 from torii.model.event import BuildDone, BuildStarted
 from torii.model.pipeline import Precedence
 
@@ -188,6 +189,7 @@ class DispatcherContract:
         lab.worker(instant="FAILURE")
         done = lab.done(lab.start(lab.request("unit")))
         assert (done.duration, done.detail) == (1.5, "as recorded")
+        assert done.comments == (FileComment("a.py", "as commented", 3),)
         assert done.url and done.url.startswith("http://torii.example.com/builds/")
 
     def test_a_build_that_has_ended_is_answered_and_not_run(self, lab: DispatchLab):

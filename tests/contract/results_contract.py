@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from torii.model.build import Result, TestSummary
+from torii.model.build import FileComment, Result, TestSummary
 from torii.model.ids import BuildId
 from torii.runtime.ports import Results
 
@@ -21,7 +21,14 @@ class Lab(Protocol):
     def start(self, build: BuildId) -> None:
         """Let `build` run, with something in its log."""
 
-    def end(self, build: BuildId, result: Result, tests: TestSummary | None = None, artifacts: tuple[str, ...] = ()) -> None:
+    def end(
+        self,
+        build: BuildId,
+        result: Result,
+        tests: TestSummary | None = None,
+        artifacts: tuple[str, ...] = (),
+        comments: tuple[FileComment, ...] = (),
+    ) -> None:
         """Let `build` end after it ran for 2.5 seconds."""
 
     def damage(self, build: BuildId) -> None:
@@ -40,13 +47,15 @@ class ResultsContract:
 
     def test_an_ended_build_tells_all_that_it_left(self, lab: Lab):
         lab.start(BUILD)
-        lab.end(BUILD, Result.FAILURE, TestSummary(10, 2, 1, ("a.b", "c.d")), ("dist/app.whl", "größe.txt"))
+        comments = (FileComment("src/größe.py", "It is too large.\nMuch.", 3, 7), FileComment("README", "It ends early."))
+        lab.end(BUILD, Result.FAILURE, TestSummary(10, 2, 1, ("a.b", "c.d")), ("dist/app.whl", "größe.txt"), comments)
         outcome = lab.results.outcome(BUILD)
         assert outcome is not None
         assert outcome.result is Result.FAILURE
         assert outcome.duration == 2.5
         assert outcome.tests == TestSummary(10, 2, 1, ("a.b", "c.d"))
         assert outcome.artifacts == ("dist/app.whl", "größe.txt")
+        assert outcome.comments == comments
         assert outcome.url == lab.results.url(BUILD)
 
     def test_a_build_without_tests_has_none_rather_than_zero(self, lab: Lab):

@@ -25,8 +25,8 @@ class StoredLab:
         with self.blobs.append(layout.console(build)) as log:
             log.write(b"hello\n")
 
-    def end(self, build, result, tests=None, artifacts=()):
-        self.blobs.put(layout.record(build), encode(BuildRecord(result, 1.0, 3.5, 2.5, "", tests, artifacts, "worker-1")))
+    def end(self, build, result, tests=None, artifacts=(), comments=()):
+        self.blobs.put(layout.record(build), encode(BuildRecord(result, 1.0, 3.5, 2.5, "", tests, artifacts, "worker-1", comments)))
 
     def damage(self, build):
         self.blobs.put(layout.record(build), b'{"result": "SUCC')

@@ -15,7 +15,7 @@ from torii.dispatch.gearman import GearmanDispatcher
 from torii.gearman import Client
 from torii.gearman.admin import functions
 from torii.jobs import RenderedJob
-from torii.model.build import BuildRequest, Result
+from torii.model.build import BuildRequest, FileComment, Result
 from torii.model.event import BuildDone, BuildStalled, BuildStarted, Event
 from torii.model.ids import BuildId, BuildSetId, ChangeId, PipelineName, ProjectName, Sha
 from torii.model.job import JobDefinition
@@ -47,7 +47,9 @@ class FakeResults:
         self.outcomes: dict[str, Outcome] = {}
 
     def record(self, build: str, result: str) -> None:
-        self.outcomes[build] = Outcome(Result(result), duration=1.5, detail="as recorded")
+        self.outcomes[build] = Outcome(
+            Result(result), duration=1.5, detail="as recorded", comments=(FileComment("a.py", "as commented", 3),)
+        )
 
     def outcome(self, build: BuildId) -> Outcome | None:
         return self.outcomes.get(build)

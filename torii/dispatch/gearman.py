@@ -419,7 +419,7 @@ class GearmanDispatcher:
             result, detail = Result.CANCELED, detail or flight.stop_reason
         url = outcome.url or (self._results.url(flight.id) if ran else None)
         log.info("dispatch.build_done", build=flight.id, result=result.value, detail=detail)
-        self._tell(BuildDone(flight.id, result, outcome.duration, detail, outcome.tests, url))
+        self._tell(BuildDone(flight.id, result, outcome.duration, detail, outcome.tests, url, outcome.comments))
 
     def _remember(self, build: BuildId) -> None:
         self._ended[build] = None

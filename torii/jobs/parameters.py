@@ -21,7 +21,7 @@ PARAMETERS = (
 )
 """What every job declares; the macro `torii-parameters` in `jjb/macros.yaml` says what each is."""
 
-SETTINGS = ("TORII_TIMEOUT", "TORII_IMAGE")
+SETTINGS = ("TORII_TIMEOUT", "TORII_IMAGE", "TORII_COMMENTS")
 """Declared for their default alone: it tells Torii's worker what Jenkins has no exact place for. What a payload says of them is ignored."""
 
 RESERVED = "TORII_"

@@ -115,6 +115,10 @@ def _variables(job: JobDefinition) -> list[dict[str, str]]:
     settings = [{"name": "TORII_TIMEOUT", "value": str(job.timeout), "text": "Seconds after which Torii's own worker stops the build."}]
     if job.image:
         settings.append({"name": "TORII_IMAGE", "value": job.image, "text": "The image in which the step runs."})
+    if job.reports.comments:
+        settings.append(
+            {"name": "TORII_COMMENTS", "value": ant_list((job.reports.comments,)), "text": "Comments on files, for Torii to read."}
+        )
     return settings + [{"name": name, "value": value, "text": "From torii.yml."} for name, value in job.variables]
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from torii.model.build import Result, TestSummary
+from torii.model.build import FileComment, Result, TestSummary
 
 _FORMAT = 1
 
@@ -23,6 +23,7 @@ class BuildRecord:
     tests: TestSummary | None = None
     artifacts: tuple[str, ...] = ()
     worker: str = ""
+    comments: tuple[FileComment, ...] = ()
 
 
 def encode(record: BuildRecord) -> bytes:
@@ -40,6 +41,7 @@ def encode(record: BuildRecord) -> bytes:
         else {"total": tests.total, "failed": tests.failed, "skipped": tests.skipped, "failing": list(tests.failing)},
         "artifacts": list(record.artifacts),
         "worker": record.worker,
+        "comments": [_plain(comment) for comment in record.comments],
     }
     return (json.dumps(fields, indent=1) + "\n").encode()
 
@@ -60,7 +62,22 @@ def decode(data: bytes) -> BuildRecord | None:
         tests=_tests(fields.get("tests")),
         artifacts=_texts(fields.get("artifacts")),
         worker=_text(fields.get("worker")),
+        comments=_comments(fields.get("comments")),
     )
+
+
+def _plain(comment: FileComment) -> dict[str, Any]:
+    return {"path": comment.path, "line": comment.line, "end_line": comment.end_line, "message": comment.message}
+
+
+def _comments(value: Any) -> tuple[FileComment, ...]:
+    read = [_comment(each) for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return tuple(comment for comment in read if comment.path and comment.message)
+
+
+def _comment(fields: dict[str, Any]) -> FileComment:
+    line, end_line = (_count(fields.get(key)) or None for key in ("line", "end_line"))
+    return FileComment(_text(fields.get("path")), _text(fields.get("message")), line, end_line)
 
 
 def _tests(value: Any) -> TestSummary | None:

@@ -48,6 +48,7 @@ class StoredResults:
             tests=record.tests,
             artifacts=record.artifacts,
             url=self.url(build),
+            comments=record.comments,
         )
 
     def record(self, build: BuildId) -> BuildRecord | None:

@@ -25,7 +25,7 @@ from torii.results.text import clean_line
 from torii.worker.confinement import PATH, Bare, Confinement
 from torii.worker.console import Console
 from torii.worker.execution import Ended, Ending, StopRequest, execute
-from torii.worker.harvest import keep_artifacts, read_reports
+from torii.worker.harvest import keep_artifacts, read_comments, read_reports
 from torii.worker.jobxml import Job, Step
 from torii.worker.place import Place, View
 from torii.worker.ports import Blobs, StorageError
@@ -241,6 +241,9 @@ class _Build:
             if tests is not None and tests.failed and record.result is Result.SUCCESS:
                 # as Jenkins' JUnit publisher has it
                 record = replace(record, result=Result.UNSTABLE, detail=f"{tests.failed} of {tests.total} tests failed")
+        if self._job.comments:
+            roots = (self._confinement.view(place).workspace,)
+            record = replace(record, comments=read_comments(place.workspace, self._job.comments, self._console.note, roots))
         if self._job.artifacts:
             kept = keep_artifacts(self._site.blobs, self._assignment.build, place.workspace, self._job.artifacts, self._console.note)
             record = replace(record, artifacts=kept)

@@ -1,4 +1,4 @@
-"""What a build leaves: test reports that are read, and artifacts that are kept. Everything found here was made by a stranger."""
+"""What a build leaves: reports and comments that are read, and artifacts that are kept. Everything found here was made by a stranger."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from torii.errors import OperatorError
-from torii.model.build import TestSummary
+from torii.model.build import FileComment, TestSummary
 from torii.model.glob import GlobError, compile_glob
 from torii.model.ids import BuildId
+from torii.results.comments import FILE_LIMIT, CommentReader
 from torii.results.junit import parse_reports
 from torii.results.layout import UnfitNameError, artifact
 from torii.worker.ports import Blobs, StorageError
@@ -22,6 +23,8 @@ SIZE_LIMIT = 2 * 1024**3
 """Bytes of artifacts kept of one build."""
 ENTRIES_LIMIT = 500_000
 """Files and folders looked at in one workspace."""
+COMMENT_FILES_LIMIT = 50
+"""Files of comments read of one build."""
 _DEPTH_LIMIT = 100
 _MARKS = re.compile(r"[*?]")
 
@@ -35,6 +38,37 @@ def read_reports(workspace: Path, patterns: Sequence[str], note: Note) -> TestSu
         note(f"no test report matches {', '.join(patterns)}")
         return None
     return parse_reports(found, note)
+
+
+def read_comments(workspace: Path, patterns: Sequence[str], note: Note, roots: Sequence[str] = ()) -> tuple[FileComment, ...]:
+    """Return the comments in the files that match `patterns`; what is wrong is told to `note`, and hinders nothing.
+
+    `roots` are the paths under which the build knew its workspace.
+    """
+    found = find(workspace, patterns, note)
+    if not found:
+        note(f"no file of comments matches {', '.join(patterns)}")
+    elif len(found) > COMMENT_FILES_LIMIT:
+        note(f"comments: only the first {COMMENT_FILES_LIMIT} files are read")
+    reader = CommentReader(note, (*roots, str(workspace)))
+    for path in found[:COMMENT_FILES_LIMIT]:
+        try:
+            reader.read(path, _content(workspace / path, FILE_LIMIT))
+        except OSError as error:
+            note(f"comments in {path[:120]}: {error.strerror or error}")
+    return reader.comments()
+
+
+def _content(path: Path, limit: int) -> bytes:
+    """Return the content of a plain file of at most `limit` bytes. Raises OSError for anything else."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("it is not a plain file")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(f"it is larger than {limit >> 10} KiB, and not read")
+    return data
 
 
 def keep_artifacts(blobs: Blobs, build: BuildId, workspace: Path, patterns: Sequence[str], note: Note) -> tuple[str, ...]:

@@ -48,7 +48,10 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its XML has it. `timeout` is seconds, `junit` and `artifacts` are patterns of Ant, `ignored` names what has no effect."""
+    """A job as its XML has it. `timeout` is seconds; `junit`, `artifacts` and `comments` are patterns of Ant.
+
+    `ignored` names what has no effect.
+    """
 
     name: str
     label: str | None = None
@@ -59,6 +62,7 @@ class Job:
     image: str | None = None
     junit: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
+    comments: tuple[str, ...] = ()
     disabled: bool = False
     ignored: tuple[str, ...] = ()
 
@@ -85,6 +89,7 @@ def parse_job(name: str, xml: bytes) -> Job:
         image=declared.get("TORII_IMAGE") or None,
         junit=junit,
         artifacts=artifacts,
+        comments=tuple(_patterns(declared.get("TORII_COMMENTS"))),
         disabled=root.findtext("disabled") == "true",
         ignored=(*ignored, *_wrappers(root)),
     )

@@ -11,7 +11,7 @@ from tests.support.waiting import wait_until
 from tests.support.worker_lab import LIBRARY
 from torii.gearman.functions import build_function
 from torii.jobs import JobSource
-from torii.model.build import Result, TestSummary
+from torii.model.build import FileComment, Result, TestSummary
 from torii.model.ids import ProjectName
 from torii.model.job import JobDefinition, JobReports
 
@@ -167,6 +167,26 @@ def test_reports_that_are_hostile_or_missing_are_noted_and_nothing_more(lab):
     assert record.result is Result.SUCCESS
     assert "bomb.xml" in log
     assert "broken.xml" in log
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_comments_are_read_however_the_build_ended_also_under_absolute_paths(lab, status):
+    run = (
+        'printf \'[{"path": "%s/hello.txt", "line": 1, "end_line": 2, "message": "be nicer"}, {"path": "../x", "message": "m"}]\' "$PWD" '
+        f">comments.json; exit {status}\n"
+    )
+    record, log = lab.build(lab.worker(), run, reports=JobReports(comments="comments.json"))
+    assert record.result is (Result.FAILURE if status else Result.SUCCESS)
+    assert record.comments == (FileComment("hello.txt", "be nicer", 1, 2),)
+    assert record.artifacts == ("comments.json",)
+    assert "[torii] comments in comments.json: entry 2 is left out: '../x' is no path" in log
+
+
+@pytest.mark.parametrize("make", ["ln -s /etc/passwd comments.json", "mkfifo comments.json", "echo '[{' >comments.json", "true"])
+def test_comments_that_are_hostile_broken_or_missing_are_noted_and_nothing_more(lab, make):
+    record, log = lab.build(lab.worker(), f"{make}\n", reports=JobReports(comments="comments.json"))
+    assert (record.result, record.comments) == (Result.SUCCESS, ())
+    assert "[torii] comments in comments.json: it is no JSON" in log or "[torii] no file of comments matches comments.json" in log
 
 
 def test_artifacts_lead_nowhere_out_of_the_workspace(lab):

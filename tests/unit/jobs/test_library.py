@@ -65,11 +65,12 @@ def test_a_job_declares_every_parameter_and_its_own_variables(library):
     assert declared["BRACES"] == "{x} ${y}"
     assert declared["TORII_TIMEOUT"] == "90"
     assert "TORII_IMAGE" not in declared
+    assert declared["TORII_COMMENTS"] == "comments.json"
 
 
 def test_a_request_fills_in_every_declared_parameter(library):
     filled = build_parameters(request(UNIT, True), "https://git.example.com/app", "https://ci.example.com/builds/1")
-    assert set(parameters_of(xml_of(library, UNIT))) - set(filled) == {"TORII_TIMEOUT"}
+    assert set(parameters_of(xml_of(library, UNIT))) - set(filled) == {"TORII_TIMEOUT", "TORII_COMMENTS"}
     assert filled["TORII_CHANGES"] == "app:main/a,1 app:main/fix,abc"
     assert filled["TORII_OLDREV"] == ""
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from torii.model.build import Result, TestSummary
+from torii.model.build import FileComment, Result, TestSummary
 from torii.results.record import BuildRecord, decode, encode
 
 FULL = BuildRecord(
@@ -18,6 +18,7 @@ FULL = BuildRecord(
     tests=TestSummary(10, 2, 1, ("a.b", "c.größer")),
     artifacts=("dist/app.whl", "docs/ünï.txt"),
     worker="worker-1",
+    comments=(FileComment("src/ünï.py", "two\nlines", 3, 5), FileComment("README", "no newline at its end")),
 )
 
 
@@ -31,7 +32,7 @@ def test_a_record_with_only_a_result_has_defaults():
 
 @pytest.mark.parametrize("strange", [None, "text", -1, [], {}, True, 10**400, {"failing": 3}])
 def test_strange_values_become_defaults(strange):
-    fields = dict.fromkeys(("started_at", "duration", "detail", "tests", "artifacts", "worker"), strange)
+    fields = dict.fromkeys(("started_at", "duration", "detail", "tests", "artifacts", "worker", "comments"), strange)
     record = decode(json.dumps({"result": "FAILURE", **fields}).encode())
     assert record is not None
     assert record.result is Result.FAILURE
@@ -40,6 +41,13 @@ def test_strange_values_become_defaults(strange):
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'{"result": "MAYBE"}', b'{"result": []}', b"\xff\xfe\x00", b"[" * 100_000])
 def test_what_tells_no_result_is_no_record(data):
     assert decode(data) is None
+
+
+def test_of_damaged_comments_the_whole_ones_are_kept():
+    comments = [{"path": "a", "message": "m", "line": -3, "end_line": "x"}, {"path": "a"}, {"message": "m"}, 7, {"path": [], "message": {}}]
+    record = decode(json.dumps({"result": "FAILURE", "comments": comments}).encode())
+    assert record is not None
+    assert record.comments == (FileComment("a", "m"),)
 
 
 def test_text_that_is_not_unicode_does_not_break_the_writing():

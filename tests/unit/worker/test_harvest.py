@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from torii.model.build import FileComment
+from torii.results.comments import FILE_LIMIT
 from torii.worker import harvest
-from torii.worker.harvest import find, keep_artifacts
+from torii.worker.harvest import find, keep_artifacts, read_comments
 
 
 @pytest.fixture
@@ -69,3 +72,48 @@ def test_a_workspace_of_too_many_files_is_looked_at_in_part(workspace, monkeypat
     monkeypatch.setattr(harvest, "ENTRIES_LIMIT", 3)
     assert len(find(workspace, ["**"], notes.append)) <= 3
     assert notes == ["only the first 3 files of the workspace were looked at"]
+
+
+def comments_of(workspace: Path, *patterns: str, roots: tuple[str, ...] = ()) -> tuple[tuple[FileComment, ...], list[str]]:
+    notes: list[str] = []
+    return read_comments(workspace, patterns, notes.append, roots), notes
+
+
+def test_comments_are_read_from_each_file_that_matches(workspace):
+    (workspace / "lint.json").write_text('[{"path": "a.xml", "line": 2, "message": "one"}]')
+    (workspace / "dist/lint.json").write_text('{"b.txt": [{"message": "two"}]}')
+    found, notes = comments_of(workspace, "**/lint.json")
+    assert sorted(found, key=lambda comment: comment.path) == [FileComment("a.xml", "one", 2), FileComment("b.txt", "two")]
+    assert notes == []
+
+
+def test_an_absolute_path_in_a_comment_means_the_workspace_as_the_build_saw_it_or_as_it_is(workspace):
+    paths = ("/build/workspace/a.xml", f"{workspace}/b.txt", "/etc/passwd")
+    (workspace / "c.json").write_text(json.dumps([{"path": path, "message": "m"} for path in paths]))
+    found, notes = comments_of(workspace, "c.json", roots=("/build/workspace",))
+    assert found == (FileComment("a.xml", "m"), FileComment("b.txt", "m"))
+    assert "'/etc/passwd' is no path of a file below the workspace" in notes[0]
+
+
+@pytest.mark.parametrize("name", ["link", "linked/outside", "pipe", "dist", "none.json", "../outside", ".git/config"])
+def test_comments_behind_a_link_or_where_no_file_is_are_a_note(workspace, name):
+    (workspace.parent / "outside").write_text('[{"path": "a", "message": "a secret"}]')
+    found, notes = comments_of(workspace, name)
+    assert found == ()
+    assert f"no file of comments matches {name}" in notes
+
+
+def test_a_file_of_comments_that_is_too_large_or_closed_is_not_read_and_said(workspace):
+    (workspace / "large.json").write_bytes(b"[]".ljust(FILE_LIMIT + 1))
+    assert comments_of(workspace, "large.json") == ((), ["comments in large.json: it is larger than 1024 KiB, and not read"])
+    (workspace / "large.json").write_bytes(b"[]".ljust(FILE_LIMIT))
+    assert comments_of(workspace, "large.json") == ((), [])
+
+
+def test_of_many_files_of_comments_only_the_first_are_read(workspace, monkeypatch):
+    for name in "xyz":
+        (workspace / f"{name}.json").write_text(f'[{{"path": "{name}", "message": "m"}}]')
+    monkeypatch.setattr(harvest, "COMMENT_FILES_LIMIT", 2)
+    found, notes = comments_of(workspace, "*.json")
+    assert [comment.path for comment in found] == ["x", "y"]
+    assert notes == ["comments: only the first 2 files are read"]

@@ -14,13 +14,14 @@ def test_what_was_rendered_is_what_is_run():
     run = "echo {x} \"$Y\" ']]>' é\r\n\n"
     job = JobDefinition(
         "unit", run, label="linux && big", image="python:3.11", variables=(("A", "1"),), timeout=90,
-        reports=JobReports(("r.xml",), "c.xml"), artifacts=("dist/*.{whl,gz}", "a,b"),
+        reports=JobReports(("r.xml",), "c.xml", "lint/{a,b}.json"), artifacts=("dist/*.{whl,gz}", "a,b"),
     )  # fmt: skip
     (plain, contained) = JobLibrary().render([JobSource(ProjectName("app"), "main", each) for each in (JobDefinition("p", run), job)])
     assert parse_job("p", plain.xml).steps[0].command == run
     read = parse_job("unit", contained.xml)
     assert (read.label, read.timeout, read.image, read.junit) == ("linux && big", 90.0, "python:3.11", ("r.xml",))
-    assert read.artifacts == ("dist/*.whl", "dist/*.gz", "a?b", "c.xml")
+    assert read.artifacts == ("dist/*.whl", "dist/*.gz", "a?b", "c.xml", "lint/a.json", "lint/b.json")
+    assert read.comments == ("lint/a.json", "lint/b.json")
     assert read.parameters == (*PARAMETERS, "A")
     assert read.checkout is not None
     assert (read.checkout.url, read.checkout.ref, read.checkout.commit) == ("$TORII_URL", "$TORII_REF", "$TORII_COMMIT")

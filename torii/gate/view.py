@@ -51,6 +51,7 @@ def item(item: Item) -> ItemView:
         commit=build_set.own.commit if build_set and build_set.staged else None,
         enqueued_at=item.enqueued_at,
         left_at=item.left_at,
+        url=subject.url,
     )
 
 

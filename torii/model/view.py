@@ -14,6 +14,7 @@ class ItemView:
 
     Times are seconds since the epoch. `state` is one of waiting, merging, building, passed, failing, submitting, done. `outcome`, empty
     until it left, is `merged` or the value of its verdict, or `superseded` or `no jobs`. `reason` says in words why it is where it is.
+    `url` is the change's own page, where its source has one.
     """
 
     id: ItemId
@@ -34,6 +35,7 @@ class ItemView:
     commit: Sha | None
     enqueued_at: float
     left_at: float | None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

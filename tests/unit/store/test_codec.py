@@ -32,6 +32,7 @@ def test_a_journal_entry_reads_as_what_it_is():
         "detail": "",
         "tests": None,
         "url": None,
+        "comments": [],
     }
 
 

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import settings
 
+from tests.support import gerrit as gerrit_lab
 from tests.support import parts, waiting
+from tests.support.gerrit import boot_gerrit, gerrit, gerrit_project, gerrit_site  # noqa: F401 - fixtures for all
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 TESTS = Path(__file__).resolve().parent
@@ -28,8 +30,15 @@ LEAKS = [
 ]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = f"the Gerrit that tests of Gerrit run on: {gerrit_lab.NEWEST} (the default), {gerrit_lab.OLDEST}, or any other release"
+    parser.addoption("--gerrit", metavar="VERSION", default=gerrit_lab.NEWEST, help=text)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*parts): parts that pip cannot install: " + ", ".join(parts.BINARIES))
+    config.addinivalue_line("markers", "gerrit: what needs a Gerrit, for -m gerrit; set by itself")
+    gerrit_lab.use(config.getoption("--gerrit"))
 
 
 # What takes long goes first, so that two processes end at the same time (`./run tests` keeps this order).
@@ -42,6 +51,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         unknown = [part for mark in item.iter_markers("needs") for part in mark.args if part not in parts.BINARIES]
         if unknown:
             raise pytest.UsageError(f"{item.nodeid} needs {unknown}, which tests/support/parts.py does not know")
+        if _needs_gerrit(item):
+            item.add_marker("gerrit")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # Now, since fetching and initialising a Gerrit may take longer than a test may.
+    if not session.config.getoption("collectonly") and any(map(_needs_gerrit, session.items)):
+        parts.missing("gerrit")
+
+
+def _needs_gerrit(item: pytest.Item) -> bool:
+    return any("gerrit" in mark.args for mark in item.iter_markers("needs"))
 
 
 def _place(item: pytest.Item) -> int:

@@ -11,6 +11,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from tests.support import gerrit
+
 # Daemons live where a plain user's PATH does not look.
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
@@ -24,6 +26,7 @@ BINARIES = {
     "ssh": ("ssh",),
     "ssh-keygen": ("ssh-keygen",),
     "shellcheck": ("shellcheck",),
+    "gerrit": ("mvn",),  # with which its jars are fetched
 }
 
 
@@ -38,7 +41,9 @@ def binary(part: str) -> str | None:
 
 @cache
 def missing(part: str) -> str | None:
-    """Why tests that need `part` cannot run here, or None when they can."""
+    """Why tests that need `part` cannot run here, or None when they can. Of `gerrit` it makes what all its tests start from."""
+    if part == "gerrit":
+        return gerrit.why_not()
     path = binary(part)
     if path is None:
         return f"{part} is not installed; `./run tests` installs it when it may use apt-get"

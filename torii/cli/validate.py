@@ -140,11 +140,12 @@ def _server(config: ServerConfig) -> Iterator[str]:
     yield f"  gearman {gearman}; pages on {config.web.host}:{config.web.port}"
     yield f"  {config.worker.executors} builds at once ({listed(config.worker.labels)}); {config.mergers} mergers"
     for pipeline in config.pipelines:
-        causes = listed(trigger.cause.value for trigger in pipeline.triggers)
+        causes = listed(dict.fromkeys(trigger.cause.value for trigger in pipeline.triggers))
         facts = ["merges"] * pipeline.merges + ["trusted"] * pipeline.trusted
         yield f"  pipeline {pipeline.name}: {', '.join([pipeline.manager.value, *facts])}; on {causes}"
     for project in config.projects[:_SCREEN]:
-        yield f"  project {project.name}: {project.url} ({project.spec.merge_mode.value})"
+        merges = f"{project.path} on {project.connection}" if project.path else project.spec.merge_mode.value
+        yield f"  project {project.name}: {project.url} ({merges})"
     if len(config.projects) > _SCREEN:
         yield f"  ... and {len(config.projects) - _SCREEN} more projects"
 

@@ -9,9 +9,14 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote, urlsplit
 
 from torii.config.fields import ANY_TEXT, From, text, wrong
+from torii.config.settings import GerritConnection, Transport
 from torii.config.wording import shown
+
+SSH_PORT = 29418
+"""Where a Gerrit listens for SSH unless told otherwise."""
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
 _USER = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"
@@ -99,17 +104,18 @@ def _host(value: object) -> str:
     return found.strip("[]")
 
 
-def _server(value: object) -> str:
+def server(value: object, example: str = "gearman.example.com:4730") -> str:
+    """Return the `host:port` or host that the file gives, or refuse it."""
     found = text(value)
     parts = re.fullmatch(rf"({_HOST})(?::([0-9]{{1,5}}))?", found)
     if parts is None or (parts[2] and not 1 <= int(parts[2]) <= 65535):
-        raise wrong(f"{shown(found)} is no host:port", "write it like gearman.example.com:4730")
+        raise wrong(f"{shown(found)} is no host:port", f"write it like {example}")
     return found
 
 
-def host_and_port(server: str, default: int = 4730) -> tuple[str, int]:
-    """Return the two halves of `host:port`, as `Server` has let it pass."""
-    host, colon, port = server.rpartition(":") if re.search(r":[0-9]+$", server) else (server, "", "")
+def host_and_port(found: str, default: int = 4730) -> tuple[str, int]:
+    """Return the two halves of `host:port`, as `server` has let it pass."""
+    host, colon, port = found.rpartition(":") if re.search(r":[0-9]+$", found) else (found, "", "")
     return host.strip("[]"), int(port) if colon else default
 
 
@@ -123,8 +129,33 @@ def _web_url(value: object) -> str:
     return found.rstrip("/")
 
 
+def _gerrit_url(value: object) -> str:
+    found = address(value)
+    if not found.startswith(("http://", "https://")):
+        raise wrong(f"{shown(found)} is no address of a Gerrit's pages", "write it like https://review.example.com")
+    bare = found.rstrip("/")
+    if bare.endswith("/a"):
+        raise wrong(f"{shown(found)} is where Gerrit asks for a password; Torii adds the /a itself", f"write {bare.removesuffix('/a')}")
+    return bare
+
+
+def host_of(url: str) -> str:
+    """Return the host of a Gerrit's `url`, an IPv6 address without its brackets."""
+    return urlsplit(url).hostname or ""
+
+
+def gerrit_address(gerrit: GerritConnection, path: str) -> str:
+    """Return the address by which git reaches the project `path` of `gerrit`. No password is in it."""
+    if gerrit.git is Transport.HTTP:
+        return f"{gerrit.url}/a/{path}" if gerrit.password is not None else f"{gerrit.url}/{path}"
+    host = gerrit.ssh_host or host_of(gerrit.url)
+    return f"ssh://{quote(gerrit.user, safe='')}@{f'[{host}]' if ':' in host else host}:{gerrit.ssh_port}/{path}"
+
+
 _TEXT = {"type": ANY_TEXT, "minLength": 1, "maxLength": 1024}
 Address = Annotated[str, From(address, {**_TEXT, "pattern": r"^(?!-)(?![A-Za-z0-9+.-]+::)"})]
 Host = Annotated[str, From(_host, {**_TEXT, "pattern": r"^[0-9A-Za-z\[:][0-9A-Za-z._:\[\]-]*$"})]
-Server = Annotated[str, From(_server, {**_TEXT, "pattern": r"^[0-9A-Za-z\[:][0-9A-Za-z._:\[\]-]*$"})]
+SERVER_SCHEMA = {**_TEXT, "pattern": r"^[0-9A-Za-z\[:][0-9A-Za-z._:\[\]-]*$"}
+Server = Annotated[str, From(server, SERVER_SCHEMA)]
 WebUrl = Annotated[str, From(_web_url, {**_TEXT, "type": "string", "pattern": "^https?://"})]
+GerritUrl = Annotated[str, From(_gerrit_url, {**_TEXT, "type": "string", "pattern": "^https?://"})]

@@ -14,12 +14,12 @@ from torii.config.fields import period
 from torii.config.pipelines import DEFAULT_PIPELINES
 from torii.config.settings import Connection, GerritConnection, GitConnection, ProjectSettings, Secret, ServerConfig
 from torii.config.wording import path_text
-from torii.model.pipeline import ApprovalRule, Manager, PipelineSpec
+from torii.model.pipeline import ApprovalRule, Manager, PipelineSpec, Requirements, Trigger
 
 _BARE = re.compile(r"[A-Za-z_/.][A-Za-z0-9_/.@-]*|(?:[0-9]+[dhms])+")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", ".inf", ".nan", ".", "_"})
-_SAID_ELSEWHERE = {"url": "path"}
-"""Keys that are worked out from another one of the same mapping."""
+_SAID_ELSEWHERE = {("url",): ("path",), ("require", "wip"): ("reject", "wip"), ("require", "private"): ("reject", "private")}
+"""The ends of paths whose value may be said at another place of the same mapping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,14 @@ class Unset:
 def as_document(config: ServerConfig) -> dict[str, Any]:
     """Return `config` as `server.yml` would have it, every key said. Secrets are their references."""
     builtin = tuple(pipeline.name for pipeline in DEFAULT_PIPELINES)
-    servers = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in config.gearman.servers]
+    servers = [_server(host, port) for host, port in config.gearman.servers]
     embedded = {"host": config.gearman.host, "port": config.gearman.port}
     worker = config.worker
+    gerrits = {connection.name for connection in config.connections if isinstance(connection, GerritConnection)}
     return {
         "state": str(config.state),
         "connections": {connection.name: _connection(connection) for connection in config.connections},
-        "projects": {project.name: _project(project) for project in config.projects},
+        "projects": {project.name: _project(project, project.connection in gerrits) for project in config.projects},
         "default-pipelines": tuple(pipeline.name for pipeline in config.pipelines)[: len(builtin)] == builtin,
         "pipelines": {pipeline.name: _pipeline(pipeline) for pipeline in config.pipelines},
         "gearman": {
@@ -62,6 +63,10 @@ def as_document(config: ServerConfig) -> dict[str, Any]:
         "mergers": config.mergers,
         "limits": {"unregistered": period(config.unregistered_limit)},
     }
+
+
+def _server(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _connection(connection: Connection) -> dict[str, Any]:
@@ -89,7 +94,7 @@ def _gerrit(connection: GerritConnection) -> dict[str, Any]:
         "user": connection.user,
         "password": _reference(connection.password, "nobody logs in over HTTP"),
         "events": connection.events.value,
-        "ssh": {"host": connection.ssh_host, "port": connection.ssh_port},
+        "ssh": _server(connection.ssh_host, connection.ssh_port),
         "key": _file(connection.key, "as ssh is set up"),
         "known-hosts": _file(connection.known_hosts, "as ssh is set up"),
         "git": connection.git.value,
@@ -103,12 +108,12 @@ def _gerrit(connection: GerritConnection) -> dict[str, Any]:
     }
 
 
-def _project(project: ProjectSettings) -> dict[str, Any]:
+def _project(project: ProjectSettings, on_gerrit: bool) -> dict[str, Any]:
     return {
         "connection": project.connection,
-        "url": project.url,
+        **({"path": project.path} if on_gerrit else {"url": project.url}),
         "staging": project.staging_url,
-        "merge": project.spec.merge_mode.value,
+        "merge": Unset("the project's submit type") if on_gerrit else project.spec.merge_mode.value,
         "pipelines": list(project.spec.pipelines) or Unset("all"),
     }
 
@@ -117,12 +122,8 @@ def _pipeline(pipeline: PipelineSpec) -> dict[str, Any]:
     window = pipeline.window
     return {
         "manager": pipeline.manager.value,
-        "triggers": [
-            {"cause": trigger.cause.value, "branches": list(trigger.branches)} if trigger.branches else trigger.cause.value
-            for trigger in pipeline.triggers
-        ],
-        "require": {"approved": pipeline.require.approved, "votes": _votes(pipeline.require.approvals)},
-        "reject": {"votes": _votes(pipeline.require.reject)},
+        "triggers": [_trigger(trigger) for trigger in pipeline.triggers],
+        **_requirements(pipeline.require),
         "precedence": pipeline.precedence.value,
         "window": {
             "initial": window.initial,
@@ -146,15 +147,57 @@ def _pipeline(pipeline: PipelineSpec) -> dict[str, Any]:
     }
 
 
-def _votes(rules: tuple[ApprovalRule, ...]) -> dict[str, Any]:
-    return {rule.label: _vote(rule) for rule in rules}
-
-
-def _vote(rule: ApprovalRule) -> int | dict[str, Any] | None:
-    """Return `rule` in the short form where that says all of it."""
-    if rule == ApprovalRule(rule.label, rule.value) and rule.value is not None:
-        return rule.value
+def _trigger(trigger: Trigger) -> str | dict[str, Any]:
     said = {
+        "branches": list(trigger.branches),
+        "comment": trigger.comment,
+        "votes": _votes(trigger.votes),
+        "topics": list(trigger.topics),
+        "hashtags": list(trigger.hashtags),
+        "files": list(trigger.files),
+        "users": list(trigger.users),
+        "groups": list(trigger.groups),
+    }
+    more = {key: value for key, value in said.items() if value}
+    return {"cause": trigger.cause.value, **more} if more else trigger.cause.value
+
+
+def _requirements(require: Requirements) -> dict[str, Any]:
+    return {
+        "require": {
+            "approved": require.approved,
+            "votes": _votes(require.approvals),
+            "wip": _either(require.wip),
+            "private": _either(require.private),
+            "topics": list(require.topics) or Unset("any"),
+            "hashtags": list(require.hashtags) or Unset("any"),
+            "owners": list(require.owners) or Unset("any"),
+        },
+        "reject": {
+            "votes": _votes(require.reject),
+            "topics": list(require.reject_topics) or Unset("none"),
+            "hashtags": list(require.reject_hashtags) or Unset("none"),
+            "owners": list(require.reject_owners) or Unset("none"),
+        },
+    }
+
+
+def _either(flag: bool | None) -> bool | Unset:
+    return Unset("either") if flag is None else flag
+
+
+def _votes(rules: tuple[ApprovalRule, ...]) -> dict[str, Any]:
+    found: dict[str, list[Any]] = {}
+    for rule in rules:
+        found.setdefault(rule.label, []).append(_vote(rule))
+    return {label: votes[0] if len(votes) == 1 else votes for label, votes in found.items()}
+
+
+def _vote(rule: ApprovalRule) -> int | dict[str, Any]:
+    """Return `rule` in the short form where that says all of it."""
+    if rule.value is not None and rule == ApprovalRule(rule.label, rule.value):
+        return rule.value
+    said: dict[str, Any] = {
         "value": rule.value,
         "users": list(rule.users) or None,
         "groups": list(rule.groups) or None,
@@ -185,8 +228,7 @@ class Effective:
         """Return whether nobody said what stands at `path`."""
         if path in self._overridden or self._given is None:
             return False
-        other = _SAID_ELSEWHERE.get(str(path[-1]))
-        paths = [path] if other is None else [path, (*path[:-1], other)]
+        paths = [path, *((*path[: -len(end)], *other) for end, other in _SAID_ELSEWHERE.items() if path[-len(end) :] == end)]
         return all(self._given.find(one)[0] != one for one in paths)
 
     def as_json(self) -> dict[str, Any]:

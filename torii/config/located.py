@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from torii.config.document import Document, Listing, Mapping, Node, Path, native
 from torii.config.fields import Checking
-from torii.config.wording import did_you_mean, listed
+from torii.config.wording import did_you_mean, listed, nearest
 from torii.model.job import ConfigProblem
 
 MAX_PROBLEMS = 100
@@ -43,7 +43,10 @@ def checked(document: Document, model: type[ModelT]) -> ModelT | tuple[ConfigPro
         return model.model_validate(native(document.root), context=Checking())
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        return tuple(_problem(document, model, detail) for detail in details[: 2 * MAX_PROBLEMS])
+        within = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+        # pydantic does not count the values that are wrong, which are there all the same
+        told = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in within]
+        return tuple(_problem(document, model, detail) for detail in told[: 2 * MAX_PROBLEMS])
 
 
 def sound(document: Document, path: Path, model: type[ModelT]) -> ModelT | None:
@@ -76,9 +79,13 @@ def _problem(document: Document, model: type[Section], detail: ErrorDetails) -> 
     match detail["type"]:
         case "extra_forbidden":
             parent, word = loc[:-1], str(loc[-1])
-            known = list(_known(json_schema(model), parent))
+            known = list(_known(json_schema(model), document, parent))
             if word in LATER:
                 return document.problem(loc, "unknown key: this version of Torii does not have it yet", "remove it", key=True)
+            if word in (other := _known(json_schema(model), document, parent, own=False)):
+                said = "type" in getattr(document.find(parent)[2], "entries", {})
+                suggestion = "remove it" if said else f"add type: {other[word]}, or remove it"
+                return document.problem(loc, f"only what is of type {other[word]} has this key", suggestion, key=True)
             near = did_you_mean(word, known)
             return document.problem(loc, "unknown key", near or f"known here: {listed(sorted(known), 20)}", key=True)
         case "missing":
@@ -142,20 +149,45 @@ def json_schema(model: type[Section]) -> Schema:
     return model.model_json_schema(schema_generator=_Generator)
 
 
-def _known(schema: Schema, path: Path) -> set[str]:
-    """Return the keys that `schema` knows for the mapping at `path`."""
-    here = list(_flat(schema, schema))
-    for step in path:
-        here = [flat for part in here for below in _below(part, step) for flat in _flat(schema, below)]
-    return {key for part in here for key in part.get("properties", {})}
+def _known(schema: Schema, document: Document, path: Path, *, own: bool = True) -> dict[str, str]:
+    """Return the keys that `schema` knows for the mapping at `path`, each with the type of what has it (empty: whatever is there).
+
+    Where what is there is of one type of several: that one's keys, or with `own` false those of the others.
+    """
+    here = list(_flat(schema, schema, document.root, own=own or bool(path)))
+    for depth, step in enumerate(path, 1):
+        node = document.find(path[:depth])[2]
+        mine = own or depth < len(path)
+        here = [flat for part in here for below in _below(part, step) for flat in _flat(schema, below, node, own=mine)]
+    return {key: _type_of(part) for part in here for key in part.get("properties", {})}
 
 
-def _flat(schema: Schema, part: Schema) -> Iterator[Schema]:
+def _flat(schema: Schema, part: Schema, node: Node, *, own: bool) -> Iterator[Schema]:
     if "$ref" in part:
-        yield from _flat(schema, schema["$defs"][part["$ref"].rsplit("/", 1)[-1]])
-    for either in (*part.get("anyOf", ()), *part.get("oneOf", ()), *part.get("allOf", ())):
-        yield from _flat(schema, either)
-    yield part
+        yield from _flat(schema, schema["$defs"][part["$ref"].rsplit("/", 1)[-1]], node, own=own)
+    types = {_type_of(_resolved(schema, either)): either for either in part.get("oneOf", ())}
+    mine = _type_meant(types, node)
+    of_type = [either for name, either in types.items() if (name == mine) is own]
+    for either in (*part.get("anyOf", ()), *of_type, *part.get("allOf", ())):
+        yield from _flat(schema, either, node, own=own)
+    if own or _type_of(part):
+        yield part
+
+
+def _resolved(schema: Schema, part: Schema) -> Schema:
+    found: Schema = schema["$defs"][part["$ref"].rsplit("/", 1)[-1]] if "$ref" in part else part
+    return found
+
+
+def _type_of(part: Schema) -> str:
+    return str(part.get("properties", {}).get("type", {}).get("const", ""))
+
+
+def _type_meant(types: Iterable[str], node: Node) -> str | None:
+    """Return which of `types` the mapping `node` says it is, or was meant to be; else the first one, which needs not be said."""
+    types = list(types)
+    said = native(node.entries["type"][1]) if isinstance(node, Mapping) and "type" in node.entries else None
+    return (nearest(said, types) if isinstance(said, str) else None) or next(iter(types), None)
 
 
 def _below(part: Schema, step: str | int) -> Iterator[Schema]:

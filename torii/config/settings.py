@@ -87,12 +87,13 @@ Connection = GitConnection | GerritConnection
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """A project and where it lives. `path` is added to its connection's URL; a project may also give its whole `url`."""
+    """A project and where it lives: `url` is its whole address. `path` is its name on a Gerrit; empty where it is on no Gerrit."""
 
     spec: ProjectSpec
     connection: str
     url: str
     staging_url: str
+    path: str = ""
 
     @property
     def name(self) -> ProjectName:

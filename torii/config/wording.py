@@ -29,15 +29,21 @@ def path_text(path: Iterable[str | int]) -> str:
     return text
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `did you mean "voting"?`, or nothing where no word of `known` is near."""
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the word of `known` that `word` was perhaps meant to be, None where none is near."""
     if len(word) > _LONGEST:
-        return ""
+        return None
     names: dict[str, str] = {}
     for name in known:
         names.setdefault(name.lower(), name)
     near = difflib.get_close_matches(word.lower().replace("_", "-"), list(names), n=1, cutoff=0.6)
-    return f'did you mean "{names[near[0]]}"?' if near else ""
+    return names[near[0]] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `did you mean "voting"?`, or nothing where no word of `known` is near."""
+    near = nearest(word, known)
+    return f'did you mean "{near}"?' if near is not None else ""
 
 
 def listed(words: Iterable[str], most: int = 12) -> str:

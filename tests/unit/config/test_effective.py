@@ -9,7 +9,7 @@ from torii.config.server import load_server, parse_server
 from torii.config.settings import ServerConfig
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-FILES = [None, EXAMPLES / "server.yml", EXAMPLES / "small.server.yml"]
+FILES = [None, *sorted(EXAMPLES.glob("*server.yml"))]
 
 
 def shown(path: Path | None) -> tuple[ServerConfig, list[str]]:

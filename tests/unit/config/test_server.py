@@ -41,11 +41,14 @@ def test_without_a_file_the_built_in_pipelines_run_on_this_machine(tmp_path: Pat
     config = load_server(None, tmp_path / "state")
     check, gate, post = config.pipelines
     assert (check.name, check.manager) == ("check", Manager.INDEPENDENT)
-    assert [trigger.cause for trigger in check.triggers] == [Cause.PATCHSET_CREATED, Cause.RESTORED, Cause.RECHECK]
+    causes = [Cause.PATCHSET_CREATED, Cause.RESTORED, Cause.RECHECK, Cause.COMMENT_ADDED]
+    assert [trigger.cause for trigger in check.triggers] == causes
     assert (gate.name, gate.manager, gate.merges, gate.precedence) == ("gate", Manager.DEPENDENT, True, Precedence.HIGH)
-    assert gate.triggers == (Trigger(Cause.APPROVED),)
+    assert gate.triggers == (Trigger(Cause.APPROVED), Trigger(Cause.COMMENT_ADDED, comment="gate"))
     assert gate.require == Requirements(approved=True)
     assert not gate.report.start
+    votes = ReportRules(success=(("Verified", 1),), failure=(("Verified", -1),))
+    assert (check.report, gate.report, post.report) == (votes, votes, ReportRules())
     assert (post.name, post.manager, post.trusted, post.precedence) == ("post", Manager.SUPERCEDENT, True, Precedence.LOW)
     assert post.triggers == (Trigger(Cause.BRANCH_UPDATED),)
     assert config.state == tmp_path / "state"

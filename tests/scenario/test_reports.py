@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -93,3 +94,13 @@ def test_a_report_that_waits_for_its_next_attempt_survives_a_restart(story, answ
     assert story.reported(a) == "SUCCESS"
     wait(story, 3600)
     assert len(asked) == 2
+
+
+def test_a_report_that_is_asked_for_again_says_so(story, answer):
+    asked = answer("the server is away")
+    (a,) = story.approve("a")
+    story.finish(a, "unit")
+    wait(story, 300)
+    story.restart()
+    assert [one.again for one in asked] == [False, True, True]
+    assert {replace(one, again=False) for one in asked} == {asked[0]}

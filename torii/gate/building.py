@@ -35,7 +35,7 @@ def merge_done(world: World, event: MergeDone) -> None:
             build_set.phase = SetPhase.CONFLICT
             with_whom = f" with {change}" if change else ""
             where = f" in {words.listed(files)}" if files else f": {reason}"
-            build_set.reason = f"merge conflict{with_whom}{where} {words.ground(build_set)}"
+            build_set.reason = f"merge conflict{with_whom}{where} {words.ground(build_set, item.subject.branch)}"
             _stand_on_parent(world, item, build_set)
             world.decide(item, build_set.reason)
         case MergeUnavailable(reason):
@@ -274,6 +274,7 @@ def build_done(world: World, event: BuildDone) -> None:
         return
     build_set, build = found
     build.duration, build.tests, build.url = event.duration, event.tests, event.url or build.url
+    build.comments = event.comments
     # Nobody here cancelled it (else it were over already): somebody ended it by hand where it ran.
     result = Result.ABORTED if event.result is Result.CANCELED else event.result
     world.finish_build(build_set, build, result, event.detail)

@@ -12,7 +12,7 @@ from torii.model.change import Change
 from torii.model.command import Report, Submit, Verdict
 from torii.model.event import Merged, Moved, Refused, ReportDone, SubmitDone, SubmitUnavailable
 from torii.model.ids import ProjectName, Sha
-from torii.model.pipeline import Manager, MergeMode
+from torii.model.pipeline import Manager
 
 PAST_TIPS = 100
 
@@ -92,7 +92,9 @@ def report(world: World, item: Item, verdict: Verdict, reason: str, build_set: B
 
 def _summary(build: Build) -> BuildSummary:
     result = build.result or Result.CANCELED
-    return BuildSummary(build.id, build.job.name, result, build.job.voting, build.duration, build.detail, build.tests, build.url)
+    return BuildSummary(
+        build.id, build.job.name, result, build.job.voting, build.duration, build.detail, build.tests, build.url, build.comments
+    )
 
 
 def report_done(world: World, event: ReportDone) -> None:
@@ -117,7 +119,12 @@ def report_done(world: World, event: ReportDone) -> None:
 def report_due(world: World, key: str) -> None:
     """It is time to try again to deliver a report."""
     if key in world.state.reports:
-        world.commands.append(world.state.reports[key])
+        world.commands.append(once_more(world.state.reports[key]))
+
+
+def once_more(waiting: Report) -> Report:
+    """Return a report to be asked for again: whoever delivers it must look whether it was delivered already."""
+    return replace(waiting, again=True)
 
 
 # -- merging for good
@@ -126,8 +133,8 @@ def report_due(world: World, key: str) -> None:
 def submit(world: World, change: Change, build_set: BuildSet) -> None:
     """Ask for the merge of exactly what `build_set` tested."""
     own = build_set.own
-    mode = world.projects[change.project].merge_mode if change.project in world.projects else MergeMode.MERGE_IF_NECESSARY
-    world.commands.append(Submit(build_set.id, change, build_set.onto or own.base, own.commit, own.tree, mode))
+    onto = build_set.onto or own.base
+    world.commands.append(Submit(build_set.id, change, onto, own.commit, own.tree, world.mode_of(change)))
 
 
 def submit_done(world: World, event: SubmitDone) -> None:
@@ -143,7 +150,7 @@ def submit_done(world: World, event: SubmitDone) -> None:
         case Moved(tip):
             _back_in_line(item)
             set_tip(world, item.subject.project, item.subject.branch, tip)
-            moved = f"on the branch tip, because {item.subject.branch} moved past the gate to {words.short(tip)}"
+            moved = f"on the tip of {item.subject.branch}, because {item.subject.branch} moved past the gate to {words.short(tip)}"
             if build_set.parent is not None:
                 moved = f"because {build_set.changes[-2][0]}, which it was tested on top of, was not merged"
             world.drop_set(item, build_set, moved)

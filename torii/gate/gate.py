@@ -15,9 +15,10 @@ from torii.gate.building import (
     request_of,
     stalled_too_long,
 )
-from torii.gate.conclusion import depart, merging_ahead, report, report_done, report_due, submit_again, submit_done
-from torii.gate.intake import advance_standing_on, branch_moved, change_updated, dequeue, enter_anew, reconsider, unmet
+from torii.gate.conclusion import depart, merging_ahead, once_more, report, report_done, report_due, submit_again, submit_done
+from torii.gate.intake import advance_standing_on, branch_moved, change_updated, dequeue, enter_anew, reconsider
 from torii.gate.line import advance, merge_of
+from torii.gate.requirements import unmet
 from torii.gate.state import BuildPhase, BuildSet, Item, ItemPhase, SetPhase, State
 from torii.gate.world import World
 from torii.model.build import BuildRequest
@@ -131,7 +132,7 @@ class Gate:
             for chain in _chains(merging, alone=world.pipelines[queue.pipeline].manager is Manager.INDEPENDENT):
                 world.commands.append(merge_of(world, chain))
         stops = [StopBuild(build, reason) for build, reason in world.state.stopping.items()]
-        commands: list[Command] = [*stops, *world.state.reports.values(), *world.commands]
+        commands: list[Command] = [*stops, *map(once_more, world.state.reports.values()), *world.commands]
         world.commands = []
         return commands + [StartBuild(request) for request in self.running()]
 
@@ -161,7 +162,7 @@ def _configured(world: World, config: GateConfig) -> None:
             continue
         if item.pipeline not in after or not world.takes_part(item.subject.project, item.pipeline):
             depart(world, item, Verdict.DEQUEUED.value, "its pipeline or project is no longer configured")
-        elif isinstance(item.subject, Change) and (lacking := unmet(after[item.pipeline], item.subject)):
+        elif isinstance(item.subject, Change) and (lacking := unmet(after[item.pipeline], item.subject, item.enqueued_at)):
             reason = f"does not meet what {item.pipeline} requires by now: {lacking}"
             report(world, item, Verdict.DEQUEUED, reason)
             depart(world, item, Verdict.DEQUEUED.value, reason)

@@ -7,14 +7,15 @@ from collections.abc import Container, Iterator
 from torii.gate import words
 from torii.gate.conclusion import depart, merged_change, report, set_tip
 from torii.gate.line import advance, advance_alone
+from torii.gate.requirements import unmet
 from torii.gate.state import Item, ItemPhase, Queue, tip_key
+from torii.gate.triggers import Entry, causes_of, entry, fires_on_branch
 from torii.gate.world import World
 from torii.model.change import BranchState, Change, ChangeStatus
 from torii.model.command import Verdict
 from torii.model.event import BranchMoved, ChangeUpdated, Dequeue
-from torii.model.glob import matches
 from torii.model.ids import ChangeId, ItemId, PipelineName, ProjectName, QueueName, Sha
-from torii.model.pipeline import ApprovalRule, Cause, Manager, PipelineSpec
+from torii.model.pipeline import Manager, PipelineSpec
 
 
 def change_updated(world: World, event: ChangeUpdated) -> None:
@@ -26,6 +27,7 @@ def change_updated(world: World, event: ChangeUpdated) -> None:
         world.note(change.id, None, f"project {change.project} is not gated here")
         return
     waiting = list(world.dependants.get(change.id, ()))
+    causes = causes_of(event, world.state.changes.get(change.id))
     match change.status:
         case ChangeStatus.MERGED:
             merged_change(world, change)
@@ -36,17 +38,13 @@ def change_updated(world: World, event: ChangeUpdated) -> None:
     _refresh_items(world, change)
     if change.status is ChangeStatus.OPEN:
         for spec in world.state.config.pipelines:
-            if any(trigger.cause is event.cause and _on_branch(trigger.branches, change.branch) for trigger in spec.triggers):
-                consider(world, spec, change, words.cause(event.cause))
+            if (why := entry(spec, event, causes, world.state.now)) is not None:
+                consider(world, spec, change, why)
         _unhold_unmet(world, change)
         reconsider(world, change.id)
     else:
         _unhold(world, change.id, "it is no longer open")
     _reconsider_dependants(world, change.id, waiting)
-
-
-def _on_branch(patterns: tuple[str, ...], branch: str) -> bool:
-    return not patterns or matches(patterns, branch)
 
 
 # -- leaving
@@ -77,7 +75,7 @@ def _why_ends(world: World, item: Item, before: Change, now: Change) -> tuple[st
         return "the change is merged already", False
     if now.patchset != before.patchset:
         return f"replaced by patch set {words.short(now.patchset)}", False
-    if lacking := unmet(spec, now):
+    if lacking := unmet(spec, now, item.enqueued_at):
         return f"no longer meets what {spec.name} requires: {lacking}", True
     if spec.manager is not Manager.INDEPENDENT and now.depends_on != before.depends_on and (lacking := _missing_ahead(world, item, now)):
         return lacking, True
@@ -118,35 +116,14 @@ def dequeue(world: World, event: Dequeue) -> None:
 # -- entering
 
 
-def unmet(spec: PipelineSpec, change: Change) -> str:
-    """Return, in words, which requirement of `spec` the change does not meet; empty if it meets all."""
-    if spec.require.approved and not change.approved:
-        return "; ".join(change.blockers) or "it is not approved"
-    for rule in spec.require.approvals:
-        if not _voted(change, rule):
-            return f"no {words.vote(rule)}"
-    for rule in spec.require.reject:
-        if _voted(change, rule):
-            return f"a {words.vote(rule)}"
-    return ""
-
-
-def _voted(change: Change, rule: ApprovalRule) -> bool:
-    return any(vote.label == rule.label and _enough(vote.value, rule.value) for vote in change.approvals)
-
-
-def _enough(value: int, wanted: int | None) -> bool:
-    return wanted is None or (value >= wanted if wanted >= 0 else value <= wanted)
-
-
-def consider(world: World, spec: PipelineSpec, change: Change, why: str, asking: frozenset[ChangeId] = frozenset()) -> None:
+def consider(world: World, spec: PipelineSpec, change: Change, why: Entry, asking: frozenset[ChangeId] = frozenset()) -> None:
     """Let `change` into the pipeline if it may enter; if only something else has to happen first, hold it at the door.
 
     `asking` are the changes for whose sake it is considered: what they depend on goes before them.
     """
     if not world.takes_part(change.project, spec.name):
         return
-    if lacking := unmet(spec, change):
+    if lacking := unmet(spec, change, world.state.now):
         world.state.held.pop(_held_key(spec.name, change.id), None)
         world.note(change.id, spec.name, f"not taken into {spec.name}: {lacking}")
         return
@@ -154,12 +131,19 @@ def consider(world: World, spec: PipelineSpec, change: Change, why: str, asking:
     if live is not None:
         if live.ending:
             _hold(world, spec.name, change.id, f"its patch set {words.short(live.subject.patchset)} is just being merged")
+        elif why.anew is not None:
+            world.note(change.id, spec.name, f"{why.why}, but it is in {spec.name} already")
         return
     if spec.manager is not Manager.INDEPENDENT:
         for dependency in change.depends_on:
             known = world.state.changes.get(dependency)
-            if known is not None and dependency not in asking and _same_queue(world, known, change) and not unmet(spec, known):
-                consider(world, spec, known, f"{change.id} depends on it", asking | {change.id})
+            if (
+                known is not None
+                and dependency not in asking
+                and _same_queue(world, known, change)
+                and not unmet(spec, known, world.state.now)
+            ):
+                consider(world, spec, known, Entry(f"{change.id} depends on it"), asking | {change.id})
         if lacking := _not_ready(world, spec, change):
             _hold(world, spec.name, change.id, lacking)
             return
@@ -168,13 +152,13 @@ def consider(world: World, spec: PipelineSpec, change: Change, why: str, asking:
     _enter(world, spec, change, why)
 
 
-def _enter(world: World, spec: PipelineSpec, change: Change, why: str) -> None:
+def _enter(world: World, spec: PipelineSpec, change: Change, why: Entry) -> None:
     world.state.held.pop(_held_key(spec.name, change.id), None)
     queue = world.queue(spec, queue_name(world, spec, change))
     item = world.join(queue, change)
     full = spec.manager is not Manager.INDEPENDENT and queue.length > queue.window
     place = f", number {queue.length} in queue {queue.name}; waits for a place in the window of {queue.window}" if full else ""
-    world.decide(item, f"taken into {spec.name}: {why}{place}")
+    world.decide(item, f"taken into {spec.name}: {why.why}{place}")
     if spec.report.start:
         report(world, item, Verdict.START, f"taken into {spec.name}")
     if spec.manager is Manager.INDEPENDENT:
@@ -195,7 +179,7 @@ def enter_anew(world: World, pipelines: Container[PipelineName]) -> None:
         if not isinstance(item.subject, Change):
             _enter_branch(world, spec, item.subject, why)
         elif known is not None and not (item.ending and known.patchset == item.subject.patchset):
-            consider(world, spec, known, why)
+            consider(world, spec, known, Entry(why))
 
 
 def queue_name(world: World, spec: PipelineSpec, subject: Change | BranchState) -> QueueName:
@@ -225,7 +209,7 @@ def _not_ready(world: World, spec: PipelineSpec, change: Change) -> str:
         ahead = world.live_item(dependency, spec.name)
         if ahead is None or ahead.queue != name:
             known = world.state.changes.get(dependency)
-            why = (unmet(spec, known) if known else "it is not known here") or f"it is not in queue {name}"
+            why = (unmet(spec, known, world.state.now) if known else "it is not known here") or f"it is not in queue {name}"
             return f"depends on {dependency}, which has to merge first: {why}"
     return ""
 
@@ -257,7 +241,7 @@ def _unhold(world: World, change: ChangeId, reason: str) -> None:
 
 def _unhold_unmet(world: World, change: Change) -> None:
     for spec in world.state.config.pipelines:
-        if (lacking := unmet(spec, change)) and world.state.held.pop(_held_key(spec.name, change.id), None) is not None:
+        if (lacking := unmet(spec, change, world.state.now)) and world.state.held.pop(_held_key(spec.name, change.id), None) is not None:
             world.note(change.id, spec.name, f"no longer waits for {spec.name}: {lacking}")
 
 
@@ -266,7 +250,7 @@ def reconsider(world: World, change: ChangeId) -> None:
     for spec in world.state.config.pipelines:
         known = world.state.changes.get(change)
         if known is not None and _held_key(spec.name, change) in world.state.held:
-            consider(world, spec, known, "what it waited for is there")
+            consider(world, spec, known, Entry("what it waited for is there"))
 
 
 def _reconsider_dependants(world: World, change: ChangeId, waiting: list[ChangeId]) -> None:
@@ -338,7 +322,7 @@ def _trigger_branch(world: World, event: BranchMoved) -> None:
     for spec in world.state.config.pipelines:
         if not world.takes_part(event.project, spec.name):
             continue
-        if not any(one.cause is Cause.BRANCH_UPDATED and _on_branch(one.branches, event.branch) for one in spec.triggers):
+        if not fires_on_branch(spec, event):
             continue
         state = BranchState(event.project, event.branch, event.new, event.old, event.title, event.by)
         _enter_branch(world, spec, state, f"{event.branch} is at {words.short(event.new)} now")

@@ -137,7 +137,12 @@ def _why_dropped(world: World, item: Item, old: BuildSet) -> str:
         break
     else:
         reason = f"{item.subject.branch} moved past the gate to {words.short(world.tip(item.subject.project, item.subject.branch))}"
-    world.decide(item, f"tested again {words.ground(now)}, because {reason}" if now else f"waits to be tested again, because {reason}")
+    world.decide(
+        item,
+        f"tested again {words.ground(now, item.subject.branch)}, because {reason}"
+        if now
+        else f"waits to be tested again, because {reason}",
+    )
     return reason
 
 
@@ -187,9 +192,8 @@ def ask_merge(world: World, chain: list[tuple[Item, BuildSet]]) -> None:
         build_set.phase = SetPhase.MERGING
         build_set.asked_at = world.tip(one.subject.project, one.subject.branch)
         if build_set.merge_attempts == 0:
-            world.decide(
-                one, f"being merged for testing {words.ground(build_set)}" if isinstance(one.subject, Change) else "being prepared"
-            )
+            ground = words.ground(build_set, one.subject.branch)
+            world.decide(one, f"being merged for testing {ground}" if isinstance(one.subject, Change) else "being prepared")
 
 
 def merge_of(world: World, chain: list[tuple[Item, BuildSet]]) -> Merge:
@@ -220,7 +224,7 @@ def _changes(world: World, item: Item) -> tuple[StageChange, ...]:
     alone = world.spec_of(item).manager is Manager.INDEPENDENT
     needed = [world.state.changes[change] for change in subject.depends_on if alone and change in world.state.changes]
     return tuple(
-        StageChange(one.id, one.project, one.branch, one.ref, one.commit, world.projects[one.project].merge_mode)
+        StageChange(one.id, one.project, one.branch, one.ref, one.commit, world.mode_of(one))
         for one in (*needed, subject)
         if one.project in world.projects
     )

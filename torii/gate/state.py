@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from torii.model.build import Result, StagedBranch, TestSummary
+from torii.model.build import FileComment, Result, StagedBranch, TestSummary
 from torii.model.change import Change, Subject
 from torii.model.command import Report, StageBase
 from torii.model.ids import BuildId, BuildSetId, ChangeId, ItemId, PipelineName, ProjectName, QueueName, Sha
@@ -37,6 +37,7 @@ class Build:
     node: str = ""
     url: str | None = None
     tests: TestSummary | None = None
+    comments: tuple[FileComment, ...] = ()
     requested_at: float | None = None
     started_at: float | None = None
     ended_at: float | None = None

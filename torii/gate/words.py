@@ -39,8 +39,8 @@ _CAUSES = {
     Cause.BRANCH_UPDATED: "the branch moved",
 }
 
-_TEST_NAME = 80
-"""Characters of a test's name that a reason shows."""
+_QUOTED = 80
+"""Characters of what others wrote (a test's name, a comment) that a reason shows."""
 
 
 def cause(of: Cause) -> str:
@@ -53,9 +53,32 @@ def ends(result: Result) -> str:
     return _ENDS[result]
 
 
+def asked(by: str, command: str) -> str:
+    """Return who asked for it and how, such as `dev asked for it ("recheck unit")`."""
+    return f'{by or "a comment"} asked for it ("{_cut(command)}")'
+
+
 def vote(rule: ApprovalRule) -> str:
-    """Return what `rule` asks for, such as `vote of +2 on Code-Review`."""
-    return f"vote on {rule.label}" if rule.value is None else f"vote of {rule.value:+d} on {rule.label}"
+    """Return what `rule` asks for, such as `vote of +2 on Code-Review by lead, at least 1 h old`."""
+    what = f"vote on {rule.label}" if rule.value is None else f"vote of {rule.value:+d} on {rule.label}"
+    who = [*rule.users, *(f"group {name}" for name in rule.groups)]
+    by = f" by {either(who)}" if who else ""
+    least = f", at least {span(rule.older_than)} old" if rule.older_than is not None else ""
+    most = f", at most {span(rule.newer_than)} old" if rule.newer_than is not None else ""
+    return f"{what}{by}{least}{most}"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time in its largest unit that leaves no rest, such as `90 s` or `2 h`."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:g} s"
+
+
+def either(names: Sequence[str]) -> str:
+    """Return `a, b or c`."""
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
 
 
 def short(commit: Sha | str | None) -> str:
@@ -70,10 +93,13 @@ def listed(names: Sequence[str], limit: int = 5) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "nothing"
 
 
-def ground(build_set: BuildSet) -> str:
-    """Return what `build_set` stands on, such as `on top of app:main/fix`."""
+def ground(build_set: BuildSet, branch: str = "") -> str:
+    """Return what `build_set` stands on, such as `on top of app:main/fix`. `branch` is its own, which it knows itself once it is staged."""
     ahead: list[ChangeId] = [change for change, _ in build_set.changes[:-1]]
-    return f"on top of {ahead[-1]}" if ahead else "on the branch tip"
+    if ahead:
+        return f"on top of {ahead[-1]}"
+    branch = build_set.own.branch if build_set.staged else branch
+    return f"on the tip of {branch}" if branch else "on the branch tip"
 
 
 def failure(build_set: BuildSet) -> str:
@@ -91,7 +117,10 @@ def failure(build_set: BuildSet) -> str:
 def _failing_tests(build: Build) -> str:
     if build.tests is None or not build.tests.failing:
         return ""
-    name = build.tests.failing[0]
-    shown = name if len(name) <= _TEST_NAME else f"{name[: _TEST_NAME - 1]}…"
+    shown = _cut(build.tests.failing[0])
     more = build.tests.failed - 1
     return f" ({shown}{f' and {more} more' if more > 0 else ''})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 1]}…"

@@ -14,7 +14,7 @@ from torii.model.build import Result
 from torii.model.change import Change, Subject
 from torii.model.command import Command, DropStaging, StopBuild
 from torii.model.ids import BuildId, BuildSetId, ChangeId, ItemId, PipelineName, ProjectName, QueueName, Sha
-from torii.model.pipeline import Manager, PipelineSpec, ProjectSpec
+from torii.model.pipeline import Manager, MergeMode, PipelineSpec, ProjectSpec
 from torii.model.view import Decision, Records
 
 SEEN_LIMIT = 20_000
@@ -59,6 +59,11 @@ class World:
 
     def spec_of(self, item: Item) -> PipelineSpec:
         return self.pipelines[item.pipeline]
+
+    def mode_of(self, change: Change) -> MergeMode:
+        """Return how `change` becomes part of its branch: its source knows, or its project's configuration says."""
+        project = self.projects.get(change.project)
+        return change.merge or (project.merge_mode if project else MergeMode.MERGE_IF_NECESSARY)
 
     # -- what is said
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torii.config.project import parse_torii_yml
 from torii.model.build import StagedBranch
@@ -90,19 +91,29 @@ class Forge:
         return self._news(change, Cause.PATCHSET_CREATED)
 
     def approve(self, change: ChangeId) -> Event:
-        return self._alter(change, Cause.APPROVED, approved=True)
+        return self.alter(change, Cause.APPROVED, approved=True)
 
     def unapprove(self, change: ChangeId) -> Event:
-        return self._alter(change, Cause.UNAPPROVED, approved=False)
+        return self.alter(change, Cause.UNAPPROVED, approved=False)
 
     def abandon(self, change: ChangeId) -> Event:
-        return self._alter(change, Cause.ABANDONED, status=ChangeStatus.ABANDONED, approved=False)
+        return self.alter(change, Cause.ABANDONED, status=ChangeStatus.ABANDONED, approved=False)
 
     def restore(self, change: ChangeId) -> Event:
-        return self._alter(change, Cause.RESTORED, status=ChangeStatus.OPEN)
+        return self.alter(change, Cause.RESTORED, status=ChangeStatus.OPEN)
 
     def recheck(self, change: ChangeId) -> Event:
         return self._news(change, Cause.RECHECK)
+
+    def comment(self, change: ChangeId, text: str, by: str = "dev", also: tuple[Cause, ...] = ()) -> Event:
+        """Say `text` about a change; `also` is what that was besides, such as an approval."""
+        return replace(self._news(change, Cause.COMMENT_ADDED), by=by, comment=text, also=also)
+
+    def alter(self, change: ChangeId, cause: Cause, **fields: Any) -> Event:
+        """Give a change other values, and say that it was because of `cause`."""
+        one = self.submissions[change]
+        one.change = replace(one.change, **fields)
+        return self._news(change, cause)
 
     def push_branch(self, project: ProjectName, branch: str, files: Mapping[str, str]) -> Event:
         """Push to a branch past the gate."""
@@ -114,16 +125,7 @@ class Forge:
         """Move a branch by force, to a commit that it was at before."""
         return self._move(project, branch, commit)
 
-    def _alter(self, change: ChangeId, cause: Cause, *, approved: bool | None = None, status: ChangeStatus | None = None) -> Event:
-        one = self.submissions[change]
-        one.change = replace(
-            one.change,
-            approved=one.change.approved if approved is None else approved,
-            status=one.change.status if status is None else status,
-        )
-        return self._news(change, cause)
-
-    def _news(self, change: ChangeId, cause: Cause) -> Event:
+    def _news(self, change: ChangeId, cause: Cause) -> ChangeUpdated:
         one = self.submissions[change]
         waiting = tuple(other for other in one.change.depends_on if self.submissions[other].change.status is not ChangeStatus.MERGED)
         return ChangeUpdated(replace(one.change, depends_on=waiting), cause, self._key())

@@ -9,13 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from torii.config.server import gate_config, load_server
 from torii.model.build import Result
 from torii.model.command import Command, Report, Submit, Verdict
 from torii.model.event import Event
 from torii.model.ids import ChangeId, ProjectName
-from torii.model.pipeline import GateConfig, ProjectSpec
+from torii.model.pipeline import Cause, GateConfig, ProjectSpec
 from torii.model.view import ItemView
 from torii.testing.lab import HeldBuild, Lab
 
@@ -108,8 +109,15 @@ class PureStory(Story):
 
     project = ProjectName("app")
 
-    def __init__(self, torii_yml: str = TORII_YML, *, branches: Sequence[str] = ("main",), unregistered_limit: float = 600.0) -> None:
-        self.lab = Lab(replace(story_config(), unregistered_limit=unregistered_limit))
+    def __init__(
+        self,
+        torii_yml: str = TORII_YML,
+        *,
+        branches: Sequence[str] = ("main",),
+        unregistered_limit: float = 600.0,
+        config: GateConfig | None = None,
+    ) -> None:
+        self.lab = Lab(replace(config or story_config(), unregistered_limit=unregistered_limit))
         for branch in branches:
             self._tell(self.lab.forge.create_branch(self.project, branch, {"torii.yml": torii_yml, "README": "hello"}))
 
@@ -147,6 +155,14 @@ class PureStory(Story):
 
     def recheck(self, change: ChangeId) -> None:
         self._tell(self.lab.forge.recheck(change))
+
+    def comment(self, change: ChangeId, text: str, by: str = "dev", also: tuple[Cause, ...] = ()) -> None:
+        """Say `text` about a change, as on a review server; `also` is what that was besides."""
+        self._tell(self.lab.forge.comment(change, text, by, also))
+
+    def alter(self, change: ChangeId, cause: Cause, **fields: Any) -> None:
+        """Give a change other values (topic, hashtags, approvals, ...), and have it told because of `cause`."""
+        self._tell(self.lab.forge.alter(change, cause, **fields))
 
     def push_past_the_gate(self, files: Mapping[str, str], branch: str = "main") -> None:
         self._tell(self.lab.forge.push_branch(self.project, branch, files))

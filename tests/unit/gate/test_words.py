@@ -6,10 +6,10 @@ import pytest
 
 from torii.gate import words
 from torii.gate.state import Build, BuildPhase, BuildSet, SetPhase
-from torii.model.build import Result, TestSummary
-from torii.model.ids import BuildId, BuildSetId, ChangeId, ItemId
+from torii.model.build import Result, StagedBranch, TestSummary
+from torii.model.ids import BuildId, BuildSetId, ChangeId, ItemId, ProjectName, Sha
 from torii.model.job import JobDefinition
-from torii.model.pipeline import Cause
+from torii.model.pipeline import ApprovalRule, Cause
 
 AHEAD, OWN = (ChangeId("app:main/ahead"), "1"), (ChangeId("app:main/own"), "1")
 
@@ -30,6 +30,14 @@ def test_what_was_tested_alone_stands_on_the_branch_tip():
     assert words.failure(build_set(ahead=False)) == "unit failed on the branch tip"
 
 
+def test_what_was_tested_alone_names_the_branch_as_soon_as_that_is_known():
+    assert words.ground(build_set(ahead=False), "stable/1") == "on the tip of stable/1"
+    assert words.ground(build_set(ahead=True), "stable/1") == "on top of app:main/ahead"
+    staged = build_set(ahead=False)
+    staged.staged = (StagedBranch(ProjectName("app"), "main", Sha("0"), Sha("1"), Sha("2"), "refs/staging/x"),)
+    assert words.failure(staged) == "unit failed on the tip of main"
+
+
 def test_the_first_failing_test_is_named():
     failing = TestSummary(total=9, failed=1, failing=("tests.login",))
     assert words.failure(build_set(tests=failing)) == "unit failed (tests.login) on top of app:main/ahead"
@@ -47,3 +55,17 @@ def test_a_job_that_failed_without_a_failing_test_names_none():
 @pytest.mark.parametrize("cause", Cause)
 def test_every_cause_has_words(cause):
     assert words.cause(cause)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (ApprovalRule("Code-Review", 2), "vote of +2 on Code-Review"),
+        (ApprovalRule("Code-Review", -1, users=("dev",)), "vote of -1 on Code-Review by dev"),
+        (ApprovalRule("Verified", None, users=("a", "b"), groups=("leads",)), "vote on Verified by a, b or group leads"),
+        (ApprovalRule("Verified", 1, older_than=7200, newer_than=86_400), "vote of +1 on Verified, at least 2 h old, at most 1 d old"),
+        (ApprovalRule("Verified", 1, older_than=90), "vote of +1 on Verified, at least 90 s old"),
+    ],
+)
+def test_a_rule_of_votes_is_told_in_words(rule, said):
+    assert words.vote(rule) == said

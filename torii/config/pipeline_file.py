@@ -51,13 +51,13 @@ Age = Annotated[float, duration(1, _YEAR)]
 
 
 class VoteEntry(Section):
-    """A vote that is asked for, or kept out. All that is said of it must hold of one vote."""
+    """A vote that is asked for, or kept out: of one vote value and age must hold, and it must be by one of the users or of the groups."""
 
     value: Annotated[VoteValue | None, PRESENT] = Field(
         default=None, description="At least this; at most, where it is negative. Default: any vote."
     )
     users: OneOrMany[Glob] = Field(default=(), description="By one of these users: globs of user names or e-mail addresses.")
-    groups: OneOrMany[Person] = Field(default=(), description="By somebody in one of these groups.")
+    groups: OneOrMany[Person] = Field(default=(), description="Or by somebody in one of these groups.")
     older_than: Annotated[Age | None, PRESENT] = Field(default=None, description="Cast at least so long ago, such as 1h.")
     newer_than: Annotated[Age | None, PRESENT] = Field(default=None, description="Cast at most so long ago, such as 7d.")
 

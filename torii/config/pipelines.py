@@ -172,9 +172,9 @@ def _window(entry: PipelineEntry, dependent: bool) -> Iterator[_Mistake]:
 def _trigger_mistakes(entry: TriggerEntry) -> Iterator[tuple[str, str, str]]:
     cause = entry.cause.value
     if entry.cause is Cause.BRANCH_UPDATED:
-        for key in ("comment", "votes", "topics", "hashtags", "files", "users", "groups"):
+        for key in ("comment", "votes", "topics", "hashtags", "files", "groups"):
             if getattr(entry, key):
-                yield key, f"a {cause} trigger brings in a branch, of which only branches can be asked", "remove it"
+                yield key, f"a {cause} trigger brings in a branch, for which only branches and users can be asked", "remove it"
         return
     if entry.comment and entry.cause is not Cause.COMMENT_ADDED:
         yield "comment", f"with {cause} there is no comment", "make the cause comment-added"

@@ -54,9 +54,10 @@ def test_json_has_the_configuration_and_the_paths_of_all_defaults() -> None:
 
 
 def test_a_wrong_file_is_a_configuration_error_with_every_problem() -> None:
-    result = run("show", "--server", EXAMPLES / "wrong" / "many.server.yml")
+    file = EXAMPLES / "wrong" / "many.server.yml"
+    result = run("show", "--server", file)
     assert isinstance(result.exception, ConfigurationError)
-    assert len(str(result.exception).splitlines()) == 15
+    assert len(str(result.exception).splitlines()) == file.read_text().count("# ")
 
 
 @pytest.mark.parametrize(("arguments", "title"), [([], "torii.yml"), (["torii"], "torii.yml"), (["server"], "server.yml")])

@@ -370,7 +370,7 @@ def test_what_waits_for_a_change_of_another_queue_enters_once_that_has_merged():
 def test_what_waits_for_a_change_that_somebody_merges_by_hand_enters():
     lab = two_projects(SHARED)
     lab.feed(lab.forge.approve("app:main/b"))
-    lab.feed(lab.forge._alter("lib:main/a", Cause.MERGED, status=ChangeStatus.MERGED))
+    lab.feed(lab.forge.alter("lib:main/a", Cause.MERGED, status=ChangeStatus.MERGED))
     lab.settle()
     assert list(gated(lab)) == ["app:main/b"]
 

@@ -19,7 +19,6 @@ from torii.runtime.ports import Cursor, Post
 from torii.sources.git.derive import Landing, Look, Plan, advance, plan, resolve_all
 from torii.sources.git.known import KnownProject, dump, load
 from torii.sources.git.landings import LandingBook
-from torii.sources.git.lanes import Lanes
 from torii.sources.git.notes import NoteWriter
 from torii.sources.git.poller import Poller
 from torii.sources.git.reading import find, needed, read
@@ -27,6 +26,7 @@ from torii.sources.git.refs import GATE, REVIEW, Ignored, parse_ls_remote, sort_
 from torii.sources.git.repository import Repository, open_repository
 from torii.sources.git.run import RunSubmitter, runs
 from torii.sources.git.submit import Submitter
+from torii.sources.lanes import Lanes
 
 log = structlog.get_logger()
 

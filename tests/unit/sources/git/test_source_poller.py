@@ -8,8 +8,8 @@ from tests.support.waiting import wait_until
 from torii.errors import OperatorError
 from torii.model.ids import ProjectName
 from torii.sources.git import poller as module
-from torii.sources.git.lanes import Lanes
 from torii.sources.git.poller import Poller
+from torii.sources.lanes import Lanes
 
 A, B = ProjectName("a"), ProjectName("b")
 

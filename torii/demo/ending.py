@@ -42,18 +42,14 @@ class Account:
 def name_logs(place: Place, accounts: Sequence[Account]) -> dict[str, dict[str, BuildView]]:
     """Give each build's log a name that tells which it is, as a link in `place.logs`; return the builds by change and that name."""
     named = {account.expected.change: _named(account.found.stays) for account in accounts}
-    for change, builds in named.items():
-        folder = place.logs / _folder(change)
+    for account in accounts:
+        folder = place.logs / account.expected.name
         folder.mkdir(parents=True, exist_ok=True)
-        for name, build in builds.items():
+        for name, build in named[account.expected.change].items():
             path = folder / name
             path.unlink(missing_ok=True)
             path.symlink_to(os.path.relpath(place.blobs / layout.console(build.id), folder))
     return named
-
-
-def _folder(change: str) -> str:
-    return change.rpartition("/")[2].replace("@", "-")
 
 
 def _named(stays: Sequence[Stay]) -> dict[str, BuildView]:
@@ -74,10 +70,11 @@ def outcome_document(place: Place, accounts: Sequence[Account], wrong: Sequence[
     changes = [
         {
             "change": account.expected.change,
+            "title": account.expected.title,
             "expected": account.expected.text,
             "became": _became(account.found).plain,
             "right": not account.differences,
-            "logs": {name: str(place.logs / _folder(account.expected.change) / name) for name in named[account.expected.change]},
+            "logs": {name: str(place.logs / account.expected.name / name) for name in named[account.expected.change]},
         }
         for account in accounts
     ]
@@ -96,15 +93,20 @@ def print_outcome(console: Console, place: Place, accounts: Sequence[Account], u
         if number:
             table.add_section()
         verdict = Text("WRONG", "bold red") if account.differences else Text("right", "green")
-        table.add_row(verdict, Text("change", "bright_black"), Text(change, "bold"))
+        table.add_row(verdict, Text("change", "bright_black"), _called(account.expected))
         table.add_row("", Text("expected", "bright_black"), Text(account.expected.text))
         table.add_row("", Text("became", "bright_black"), _became(account.found))
         if builds := named[change]:
-            table.add_row("", Text("logs", "bright_black"), _logs(_relative(place.logs / _folder(change)), builds))
+            table.add_row("", Text("logs", "bright_black"), _logs(_relative(place.logs / account.expected.name), builds))
         if url:
             table.add_row("", Text("page", "bright_black"), Text(f"{url}/changes/{quote(change)}"))
     console.print()
     console.print(table)
+
+
+def _called(expected: Expectation) -> Text:
+    text = Text(expected.change, "bold")
+    return text.append(f"  {expected.title}", "not bold") if expected.title else text
 
 
 def _became(found: Evidence) -> Text:
@@ -127,9 +129,9 @@ def _logs(folder: Path, builds: dict[str, BuildView]) -> Text:
 def print_histories(console: Console, shop: Workshop, projects: Sequence[str]) -> None:
     """Print the history of each project's main as git shows it."""
     for project in projects:
-        bare = shop.place.repository(project)
+        history = shop.clones.git(shop.repository(project), "log", "--graph", "--oneline", "--no-decorate", "--no-color", "refs/heads/main")
         console.print(Text(f"\n{project}: the history of main that resulted", "bold"))
-        console.print(Text(shop.git(bare, "log", "--graph", "--oneline", "--no-decorate", "--no-color", "refs/heads/main")), soft_wrap=True)
+        console.print(Text(history), soft_wrap=True)
 
 
 def print_differences(console: Console, place: Place, sentences: Sequence[str]) -> None:
@@ -142,23 +144,10 @@ def print_differences(console: Console, place: Place, sentences: Sequence[str]) 
     console.print(Text(advice), soft_wrap=True)
 
 
-def print_invitation(console: Console, place: Place, url: str) -> None:
+def print_invitation(console: Console, place: Place, shop: Workshop, url: str) -> None:
     """Print what to try while Torii goes on running."""
-    clone, server = shlex.quote(str(place.clone("app"))), shlex.quote(str(place.server_yml))
     console.print(Text(f"\nTorii keeps running until Ctrl-C, with its pages at {url}/", "bold"), soft_wrap=True)
-    for line in (
-        "Push a change of your own, then approve it:",
-        f"  cd {clone}",
-        "  git fetch && git switch --create sell-scones origin/main",
-        "  echo scone 280 >>menu.txt && git commit --all --message 'Sell scones'",
-        "  git push origin HEAD:review/main/sell-scones",
-        "  git push origin HEAD:gate/main/sell-scones",
-        "Ask what became of it:",
-        f"  {_torii()} status --server {server}",
-        f"  {_torii()} explain sell-scones --server {server}",
-        "Read what Torii wrote into the repository:",
-        "  git fetch origin 'refs/notes/torii:refs/notes/torii' && git log --notes=torii origin/main",
-    ):
+    for line in shop.invitation(_torii(), f"--server {shlex.quote(str(place.server_yml))}"):
         console.print(Text(line), soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""What became of each change, as git, the notes and the store say: gathered from the repositories themselves, judged elsewhere."""
+"""What became of each change, as git, the place it lives in and the store say: gathered from those themselves, judged elsewhere."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torii.cli.stays import Stay, past_stays
-from torii.demo.projects import Edit
-from torii.demo.workshop import Workshop
+from torii.demo.projects import EDITS, Edit
+from torii.demo.workshop import Branches, Standing, Workshop, tip
 from torii.model.build import Result
 from torii.model.event import MergeDone, Staged
 from torii.model.ids import BuildSetId, Sha
@@ -30,15 +30,15 @@ class GateState:
 class Evidence:
     """What is known of one change (or, after a merge, of one branch).
 
-    `landed` says whether the branch has the change's commit; `branches` which of `review` and `gate` the repository still has. `note`
-    is the text of its git note. `stays` are its stays in pipelines, the oldest first, and `tested` the states of it in `gate`, in
-    order. `artifacts` are the files that its builds have left.
+    `landed` says whether the branch has the change's commit; `standing` how its place says that it stands, and `told` what Torii has
+    written there. `stays` are its stays in pipelines, the oldest first, and `tested` the states of it in `gate`, in order. `artifacts`
+    are the files that its builds have left.
     """
 
     change: str
     landed: bool
-    branches: frozenset[str] = frozenset()
-    note: str = ""
+    standing: Standing = Branches()
+    told: str = ""
     stays: tuple[Stay, ...] = ()
     tested: tuple[GateState, ...] = ()
     artifacts: frozenset[str] = frozenset()
@@ -64,18 +64,15 @@ class BranchEvidence:
 
 
 def gather_change(shop: Workshop, store: Store, edit: Edit) -> Evidence:
-    """Return the evidence on a change."""
-    bare = shop.place.repository(edit.project)
-    patchset = shop.patchsets.get(edit.change)
-    if patchset is None:
-        return Evidence(edit.change, landed=False)
-    refs = shop.git(bare, "for-each-ref", "--format=%(refname:short)").split()
-    stays = _stays(store, edit.change)
+    """Return the evidence on a change that was pushed."""
+    stays = _stays(store, shop.change(edit))
     return Evidence(
-        change=edit.change,
-        landed=shop.succeeds(bare, "merge-base", "--is-ancestor", patchset, "refs/heads/main"),
-        branches=frozenset(kind for kind in ("review", "gate") if f"{kind}/main/{edit.name}" in refs),
-        note=_note(shop, edit.project, patchset),
+        change=shop.change(edit),
+        landed=shop.clones.succeeds(
+            shop.repository(edit.project), "merge-base", "--is-ancestor", shop.clones.patchsets[edit.name], "refs/heads/main"
+        ),
+        standing=shop.standing(edit),
+        told=shop.told(edit),
         stays=stays,
         tested=_tested(shop, store, edit.project, {stay.item.id for stay in stays if stay.item.pipeline == "gate"}),
         artifacts=_artifacts(store, stays),
@@ -84,19 +81,20 @@ def gather_change(shop: Workshop, store: Store, edit: Edit) -> Evidence:
 
 def gather_release(shop: Workshop, store: Store, project: str) -> Evidence:
     """Return the evidence on what ran after the last merge into main: of the stay that worked on the branch as it is now."""
-    tip = Sha(shop.git(shop.place.repository(project), "rev-parse", "refs/heads/main"))
-    stays = tuple(stay for stay in _stays(store, f"{project}@main") if stay.item.patchset == tip)
-    return Evidence(f"{project}@main", landed=True, note=_note(shop, project, tip), stays=stays, artifacts=_artifacts(store, stays))
+    now = tip(shop, project)
+    stays = tuple(stay for stay in _stays(store, f"{project}@main") if stay.item.patchset == now)
+    told = shop.told_of_branch(project, now)
+    return Evidence(f"{project}@main", landed=True, told=told, stays=stays, artifacts=_artifacts(store, stays))
 
 
 def gather_branch(shop: Workshop, project: str) -> BranchEvidence:
     """Return the evidence on the branch main of `project`."""
-    bare, clone = shop.place.repository(project), shop.place.clone(project)
-    first = shop.git(clone, "rev-parse", "first")
-    listed = shop.git(bare, "log", "--first-parent", "--reverse", "--format=%H %T", f"{first}..refs/heads/main").splitlines()
+    repository, git = shop.repository(project), shop.clones.git
+    first = shop.clones.first(project)
+    listed = git(repository, "log", "--first-parent", "--reverse", "--format=%H %T", f"{first}..refs/heads/main").splitlines()
     trees = {Sha(commit): Sha(tree) for commit, _, tree in (line.partition(" ") for line in listed)}
-    before, now = (shop.git(bare, "show", f"{commit}:torii.yml") for commit in (first, "refs/heads/main"))
-    staging = shop.git(bare, "for-each-ref", "--format=%(refname)", "refs/staging/").split()
+    before, now = (git(repository, "show", f"{commit}:torii.yml") for commit in (first, "refs/heads/main"))
+    staging = git(repository, "for-each-ref", "--format=%(refname)", "refs/staging/").split()
     return BranchEvidence(project, tuple(trees), trees, before, now, tuple(staging))
 
 
@@ -105,21 +103,15 @@ def _stays(store: Store, change: str) -> tuple[Stay, ...]:
     return past_stays(store, items)
 
 
-def _note(shop: Workshop, project: str, commit: Sha) -> str:
-    bare = shop.place.repository(project)
-    return shop.git(bare, "notes", "--ref=torii", "show", commit) if shop.succeeds(bare, "notes", "--ref=torii", "list", commit) else ""
-
-
 def _tested(shop: Workshop, store: Store, project: str, items: set[str]) -> tuple[GateState, ...]:
     """Return the states that the journal says were staged for `items`. The commits stay in the repository when their refs go."""
-    bare = shop.place.repository(project)
     found = []
     for entry in read_journal(store.path).events:
         match entry.event:
             case MergeDone(build_set, Staged(branches)) if build_set.rpartition(".")[0] in items:
                 own = branches[-1]
-                history = frozenset(shop.git(bare, "rev-list", own.commit).split())
-                contains = frozenset(change for change, patchset in shop.patchsets.items() if patchset in history)
+                history = frozenset(shop.clones.git(shop.repository(project), "rev-list", own.commit).split())
+                contains = frozenset(shop.change(edit) for edit in EDITS if shop.clones.patchsets.get(edit.name) in history)
                 found.append(GateState(build_set, own.commit, own.tree, contains))
             case _:
                 pass

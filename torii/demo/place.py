@@ -21,26 +21,6 @@ _MARK_TEXT = f"""Made by `torii demo`, which clears these away and makes them an
 Whatever else is in this folder is left alone. To keep them, move them, or name another folder to the demo.
 """
 
-_SERVER_YML = """\
-# Made by `torii demo`. When the demo has ended, `torii up --server server.yml` goes on from where it was.
-state: state
-
-connections:
-  here:
-    url: repositories  # beside this file; it might as well be git@git.example.com:team
-    poll: 1s           # a server far away is asked less often; the repositories' hooks tell Torii at once, with `torii notify`
-
-projects:
-  app: {path: app.git}
-  library: {path: library.git}
-
-# Any free ports. Take fixed ones for a Torii that stays: 4730 and 8090, say.
-gearman: {port: 0}
-web: {port: 0}
-
-worker: {executors: 6}  # builds at once
-"""
-
 
 class FolderError(UserError):
     """The folder is not one that the demo may use."""
@@ -69,10 +49,6 @@ class Place:
         """The folder in which the log of each build has a name that tells which it is."""
         return self.root / "logs"
 
-    def repository(self, project: str) -> Path:
-        """Return where the bare repository of `project` is, the one that Torii watches."""
-        return self.root / "repositories" / f"{project}.git"
-
     def clone(self, project: str) -> Path:
         """Return where somebody works on `project`."""
         return self.root / "work" / project
@@ -80,7 +56,7 @@ class Place:
 
 @contextmanager
 def occupied(folder: Path) -> Iterator[Place]:
-    """Yield `folder` for this process alone, made if need be, with a `server.yml` in it and nothing else of an earlier demo.
+    """Yield `folder` for this process alone, made if need be, with nothing in it of an earlier demo.
 
     Raises FolderError where it holds what the demo has not made, or is in use; OperatorError where it cannot be written.
     """
@@ -91,7 +67,6 @@ def occupied(folder: Path) -> Iterator[Place]:
             _refuse_if_running(root)
             _clear(root)
             (root / ".gitignore").write_text("*\n")
-            (root / "server.yml").write_text(_SERVER_YML)
         except OSError as error:
             raise OperatorError(f"{root} cannot be used for the demo: {error.strerror or error}; name another folder") from error
         yield Place(root)

@@ -18,17 +18,18 @@ from torii.cli.logs import set_up_logging
 from torii.config.server import load_server
 from torii.demo import story
 from torii.demo.ending import Account, outcome_document, print_differences, print_histories, print_invitation, print_outcome
+from torii.demo.engine import Engine
 from torii.demo.evidence import gather_branch, gather_change, gather_release
-from torii.demo.expectations import CHANGES, RELEASES, branch_differences, differences
+from torii.demo.expectations import MERGES, branch_differences, differences, expectations
 from torii.demo.picture import export
 from torii.demo.place import Place, occupied
+from torii.demo.plain import plain_workshop
 from torii.demo.presenter import LiveScreen, PlainLines, Presenter
 from torii.demo.projects import EDITS, REPOSITORIES
 from torii.demo.story import InterruptedStoryError, Stage
 from torii.demo.workshop import Workshop
 from torii.errors import UserError
 from torii.git import require_git
-from torii.runtime.system import System
 from torii.store.store import Store
 
 log = structlog.get_logger()
@@ -58,20 +59,20 @@ def run_demo(options: Options, console: Console, stop: threading.Event) -> bool:
     require_git()
     if options.svg is not None and not options.svg.absolute().parent.is_dir():
         raise UserError(f"{options.svg}: there is no folder {options.svg.absolute().parent}")
-    with occupied(options.folder) as place, _logging(place):
+    with occupied(options.folder) as place, _logging(place), plain_workshop(place) as shop:
         console.print(Text(f"Setting up two repositories and a Torii in {place.root}/"), soft_wrap=True)
-        shop = Workshop(place)
+        place.server_yml.write_text(shop.server_yml())
         for project, files in REPOSITORIES.items():
             shop.found(project, files)
         for edit in EDITS:
             shop.make(edit)
-        system = System(load_server(place.server_yml, None))
-        system.start()
+        engine = Engine(load_server(place.server_yml, None))
+        engine.start()
         try:
-            return _run(options, console, stop, shop, system)
+            return _run(options, console, stop, place, shop, engine)
         finally:
             log.info("stopping")
-            system.stop()
+            engine.stop()
 
 
 @contextmanager
@@ -90,39 +91,39 @@ def _logging(place: Place) -> Iterator[None]:
         threading.excepthook = before
 
 
-def _run(options: Options, console: Console, stop: threading.Event, shop: Workshop, system: System) -> bool:
-    assert system.store is not None and system.worker is not None
-    if system.worker.note:
-        console.print(Text(f"Note: {system.worker.note.replace('this build', 'each build')}", "yellow"), soft_wrap=True)
+def _run(options: Options, console: Console, stop: threading.Event, place: Place, shop: Workshop, engine: Engine) -> bool:
+    assert engine.system.worker is not None
+    if note := engine.system.worker.note:
+        console.print(Text(f"Note: {note.replace('this build', 'each build')}", "yellow"), soft_wrap=True)
     began = time.time()
     presenter: Presenter = LiveScreen(console) if options.live else PlainLines(console, began)
-    stage = Stage(shop, system, presenter, stop, began)
+    stage = Stage(shop, engine, presenter, stop, began)
     wrong = []
     with presenter:
         try:
             story.play(stage)
         except story.WaitedInVainError as error:
             wrong.append(str(error))
-    accounts, others = _judge(shop, system.store, stop)
+    accounts, others = _judge(shop, engine.store, stop)
     wrong += [*(sentence for account in accounts for sentence in account.differences), *others]
     if options.svg is not None and stage.moment is not None:
         export(*stage.moment, options.svg)
-    print_outcome(console, shop.place, accounts, system.url if options.keep else "")
+    print_outcome(console, place, accounts, engine.system.url if options.keep else "")
     print_histories(console, shop, list(REPOSITORIES))
     if options.tell is not None:
-        options.tell(outcome_document(shop.place, accounts, wrong))
+        options.tell(outcome_document(place, accounts, wrong))
     if wrong:
-        print_differences(console, shop.place, wrong)
+        print_differences(console, place, wrong)
     else:
         console.print(Text(f"\nEach of them came out right, in {time.time() - began:.0f} s.", "bold green"))
     if options.keep:
-        print_invitation(console, shop.place, system.url)
+        print_invitation(console, place, shop, engine.system.url)
         _follow(stage, PlainLines(console, began), stop)
     return not wrong
 
 
 def _judge(shop: Workshop, store: Store, stop: threading.Event) -> tuple[list[Account], list[str]]:
-    """Compare what came out with what was to; the last notes and refs are on their way for a moment after the story is over."""
+    """Compare what came out with what was to; the last notes, votes and refs are on their way for a moment after the story is over."""
     deadline = time.monotonic() + SETTLE
     while True:
         accounts, others = _compare(shop, store)
@@ -134,14 +135,16 @@ def _judge(shop: Workshop, store: Store, stop: threading.Event) -> tuple[list[Ac
 
 
 def _compare(shop: Workshop, store: Store) -> tuple[list[Account], list[str]]:
-    found = {edit.change: gather_change(shop, store, edit) for edit in EDITS}
+    found = {shop.change(edit): gather_change(shop, store, edit) for edit in EDITS}
     found |= {f"{project}@main": gather_release(shop, store, project) for project in REPOSITORIES}
     accounts = []
-    for expected in (*CHANGES, *RELEASES):
+    for expected in expectations(shop.change, shop.customs):
         evidence = found[expected.change]
         accounts.append(Account(expected, evidence, tuple(differences(expected, evidence))))
     tested = {change: evidence.tested[-1] for change, evidence in found.items() if evidence.tested and evidence.landed}
-    others = [sentence for project in REPOSITORIES for sentence in branch_differences(gather_branch(shop, project), tested)]
+    others = []
+    for project, merges in MERGES.items():
+        others += branch_differences(gather_branch(shop, project), tested, [shop.change(edit) for edit in merges], shop.customs)
     return accounts, others
 
 

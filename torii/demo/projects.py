@@ -123,20 +123,19 @@ REPOSITORIES: Mapping[str, Mapping[str, str]] = MappingProxyType({"app": APP, "l
 """What is on the branch `main` of each project when the story begins."""
 
 
+FIRST = "first"
+"""The tag of the commit that a project's main is at when the story begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change: what it is called, what it says, the files it writes, and the change (or the tag `first`) that it is made on."""
+    """A change: what it is called, what it says, the files it writes, and the change (or the tag FIRST) that it is made on."""
 
     project: str
     name: str
     title: str
     files: Mapping[str, str]
-    base: str = "first"
-
-    @property
-    def change(self) -> str:
-        """The change's id in Torii."""
-        return f"{self.project}:main/{self.name}"
+    base: str = FIRST
 
 
 _MENU_WITH_TEA = APP["menu.txt"] + "tea 250\n"

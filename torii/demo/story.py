@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from torii.demo.engine import Engine
 from torii.demo.presenter import Presenter
 from torii.demo.projects import CHEAP_TEA, CHECK_SPELLING, CLEAR_NAMES, PRINT_RECEIPT, REPOSITORIES, SELL_JUICE, SELL_TEA, Edit
 from torii.demo.screen import Scene
 from torii.demo.snapshot import Snapshot, read_snapshot
-from torii.demo.workshop import Workshop
+from torii.demo.workshop import Workshop, tip
 from torii.errors import ToriiError
-from torii.runtime.system import System
 
 LIMIT = 40.0
 """Seconds that any one thing may take to happen, on a machine that is busy with other work."""
@@ -42,12 +43,12 @@ class WaitedInVainError(ToriiError):
 class Stage:
     """Where the story is played: the people who push, the Torii that hears of it, whoever shows it, and the wish to end it."""
 
-    def __init__(self, workshop: Workshop, system: System, presenter: Presenter, stop: threading.Event, began: float) -> None:
+    def __init__(self, workshop: Workshop, engine: Engine, presenter: Presenter, stop: threading.Event, began: float) -> None:
         self.workshop = workshop
         self.moment: tuple[Snapshot, Scene] | None = None
         """The moment that tells most of the story, of those seen so far."""
         self._told = 0
-        self._system = system
+        self._engine = engine
         self._presenter = presenter
         self._stop = stop
         self._began = began
@@ -55,21 +56,36 @@ class Stage:
 
     def scene(self, number: int, text: str) -> None:
         """Begin scene `number`."""
-        self._scene = Scene(number, 4, text, self._began, self._system.url)
+        self._scene = Scene(number, 4, text, self._began, self._engine.system.url)
         self._presenter.scene(self._scene)
 
     def look(self) -> Snapshot:
         """Return how things stand, having shown it. Raises InterruptedStoryError."""
         if self._stop.is_set():
             raise InterruptedStoryError("interrupted")
-        if fault := self._system.fault():
+        if fault := self._engine.system.fault():
             raise ToriiError(fault)
-        assert self._system.store is not None
-        snapshot = read_snapshot(self._system.store)
-        if self._scene is not None and (self.moment is None or telling(snapshot) > self._told):
-            self.moment, self._told = (snapshot, self._scene), telling(snapshot)
+        snapshot = read_snapshot(self._engine.store)
+        told = telling(snapshot, self.workshop.change)
+        if self._scene is not None and (self.moment is None or told > self._told):
+            self.moment, self._told = (snapshot, self._scene), told
         self._presenter.show(snapshot)
         return snapshot
+
+    def approve(self, *edits: Edit) -> None:
+        """Approve changes of one project so that they are in the gate in this order, and all of them before the first is begun with.
+
+        Where one push approves them all that is so by itself. Where approvals come one by one, whatever begins a test waits meanwhile:
+        else the second might have failed before the third is there, on a machine that is fast, or busy.
+        """
+        if not self.workshop.customs.one_by_one or len(edits) == 1:
+            self.workshop.approve(*edits)
+            return
+        with self._engine.held():
+            for edit in edits:
+                self.workshop.approve(edit)
+                change = self.workshop.change(edit)
+                self.until(partial(_is_in, change, "gate"), f"{change} to be in gate")
 
     def show_on(self, presenter: Presenter) -> None:
         """Show what happens from now on on another presenter."""
@@ -91,7 +107,7 @@ def play(stage: Stage) -> None:
     stage.look()
     shop.ask_review(SELL_TEA)
     _until_ended(stage, [SELL_TEA], "check")
-    shop.approve(SELL_TEA)
+    stage.approve(SELL_TEA)
     _until_ended(stage, [SELL_TEA], "gate")
 
     stage.scene(2, ALSO)
@@ -101,8 +117,8 @@ def play(stage: Stage) -> None:
     _until_ended(stage, [*three, CHEAP_TEA, CHECK_SPELLING], "check")
 
     stage.scene(3, THREE)
-    shop.approve(*three)
-    shop.approve(CHECK_SPELLING)
+    stage.approve(*three)
+    stage.approve(CHECK_SPELLING)
     _until_ended(stage, [*three, CHECK_SPELLING], "gate")
 
     stage.scene(4, AFTER)
@@ -112,10 +128,14 @@ def play(stage: Stage) -> None:
 
 
 def _until_ended(stage: Stage, edits: Sequence[Edit], pipeline: str) -> None:
+    changes = [stage.workshop.change(edit) for edit in edits]
     stage.until(
-        lambda snapshot: all(snapshot.ended(edit.change, pipeline) for edit in edits),
-        f"{', '.join(edit.change for edit in edits)} to go through {pipeline}",
+        lambda snapshot: all(snapshot.ended(change, pipeline) for change in changes), f"{', '.join(changes)} to go through {pipeline}"
     )
+
+
+def _is_in(change: str, pipeline: str, snapshot: Snapshot) -> bool:
+    return snapshot.stay(change, pipeline) is not None
 
 
 def _standing(snapshot: Snapshot) -> str:
@@ -127,26 +147,26 @@ def _standing(snapshot: Snapshot) -> str:
 def _until_released(stage: Stage, project: str) -> None:
     """Wait for the jobs that run on the last merge. Where nothing was merged there is nothing to wait for."""
     shop = stage.workshop
-    tip = shop.git(shop.place.repository(project), "rev-parse", "refs/heads/main")
-    if tip != shop.git(shop.place.clone(project), "rev-parse", "first"):
+    now = tip(shop, project)
+    if now != shop.clones.first(project):
         change = f"{project}@main"
         stage.until(
-            lambda snapshot: any((stay.item.change, stay.item.patchset) == (change, tip) for stay in snapshot.past),
-            f"{change} at {tip[:12]} to go through post",
+            lambda snapshot: any((stay.item.change, stay.item.patchset) == (change, now) for stay in snapshot.past),
+            f"{change} at {now[:12]} to go through post",
         )
 
 
-def telling(snapshot: Snapshot) -> int:
-    """Return how much of the story a picture of this moment would tell: 3 is all of it, 0 nothing.
+def telling(snapshot: Snapshot, change: Callable[[Edit], str]) -> int:
+    """Return how much of the story a picture of this moment would tell: 3 is all of it, 0 nothing. `change` tells ids.
 
     All of it is that the third change is tested again without the second, which is failing, while the first is not done.
     """
-    stays = [snapshot.stay(edit.change, "gate") for edit in (CLEAR_NAMES, PRINT_RECEIPT, SELL_JUICE)]
+    stays = [snapshot.stay(change(edit), "gate") for edit in (CLEAR_NAMES, PRINT_RECEIPT, SELL_JUICE)]
     first, second, third = (stay.item if stay is not None and stay.item.left_at is None else None for stay in stays)
     if first is None or second is None or third is None or first.state != "building" or third.state != "building":
         return 0
     if second.state != "failing":
         return 1
-    again = third.built_on == (CLEAR_NAMES.change,)
+    again = third.built_on == (change(CLEAR_NAMES),)
     running = stays[2] is not None and any(build.state == "running" for build in stays[2].current_builds)
     return 3 if again and running else 2

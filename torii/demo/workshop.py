@@ -1,113 +1,95 @@
-"""What the people of the story do with git: make repositories, commit, push for review, approve. Plain git commands, with an identity of
-their own and nobody's configuration."""
+"""Where the changes of the story live, as the story sees it: it is the same on plain git repositories and on a Gerrit.
+
+A workshop makes the repositories, does what people do to changes there, and reads what is to be seen of them in the end. It never asks
+Torii anything: what it says is that place's own word.
+"""
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from torii.demo.place import Place
+from torii.demo.clones import Clones
 from torii.demo.projects import Edit
-from torii.errors import OperatorError
-from torii.git.environment import local
-from torii.git.process import run
 from torii.model.ids import Sha
 
-NAME, MAIL = "A Developer", "dev@example.com"
-_LIMIT = 30.0
 
-_HOOK = """\
-#!/bin/sh
-# Tells Torii at once that a change was pushed or approved, without keeping whoever pushed waiting.
-news=
-while read -r _ new ref; do
-    case "$new $ref" in
-        0000000*) ;; # deleted, mostly by Torii itself after a merge
-        *" refs/heads/review/"* | *" refs/heads/gate/"*) news=yes ;;
-    esac
-done
-if [ "$news" ]; then
-    {python} -m torii notify {project} --server {server} >/dev/null 2>&1 &
-fi
-"""
+@dataclass(frozen=True, slots=True)
+class Customs:
+    """In what a place differs from plain git.
+
+    `one_by_one`: approvals arrive one after another, whoever gives them. `own_merges`: it merges by itself, so that what lands has the
+    tested tree, but may have another commit. `branch_reports`: what ran after a merge can be read there.
+    """
+
+    one_by_one: bool = False
+    own_merges: bool = False
+    branch_reports: bool = True
 
 
-class Workshop:
-    """The repositories of `place`: a bare one a project, which Torii watches, and a clone of it to work in."""
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """How a change stands in a plain repository: which of its branches (`review`, `gate`) are there."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.patchsets: dict[str, Sha] = {}
-        """The commit of each change that was made, by the change's id."""
-        identity = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in (("NAME", NAME), ("EMAIL", MAIL))}
-        self._environment = {**local(), **identity}
+    kinds: frozenset[str] = frozenset()
 
-    def git(self, folder: Path, *arguments: str) -> str:
-        """Return what `git ARGUMENTS` prints in `folder`, without the last line end. Raises OperatorError where it fails."""
-        done = run(arguments, cwd=folder, env=self._environment, limit=_LIMIT)
-        if done.status != 0:
-            raise OperatorError(f"git {shlex.join(arguments)} failed in {folder}: {done.stderr or f'exit status {done.status}'}")
-        return done.stdout.decode(errors="replace").rstrip("\n")
 
-    def succeeds(self, folder: Path, *arguments: str) -> bool:
-        """Return whether `git ARGUMENTS` ends with status 0 in `folder`."""
-        return run(arguments, cwd=folder, env=self._environment, limit=_LIMIT).status == 0
+@dataclass(frozen=True, slots=True)
+class Review:
+    """How a change stands on a Gerrit: its status there, and Torii's vote on it, 0 where there is none."""
+
+    status: str = ""
+    vote: int = 0
+
+
+Standing = Branches | Review
+
+
+class Workshop(Protocol):
+    """What people do to changes in one place, and what is to be seen there."""
+
+    clones: Clones
+    customs: Customs
+
+    def server_yml(self) -> str:
+        """Return the `server.yml` of a Torii for this place."""
 
     def found(self, project: str, files: Mapping[str, str]) -> None:
         """Make the repository of `project` with `files` on its branch main, and a clone of it."""
-        bare, clone = self.place.repository(project), self.place.clone(project)
-        for folder, how in ((bare, ["--bare"]), (clone, [])):
-            folder.mkdir(parents=True)
-            self.git(folder, "init", "--quiet", "--initial-branch=main", "--template=", *how)
-        self._set(bare, {"core.hooksPath": str(bare / "hooks")})
-        self._set(clone, {"user.name": NAME, "user.email": MAIL, "commit.gpgSign": "false", "push.default": "simple"})
-        self.git(clone, "remote", "add", "origin", str(bare))
-        self._write(clone, files)
-        self._commit(clone, "Open the tea house")
-        self.git(clone, "tag", "first")
-        self.git(clone, "push", "--quiet", "--set-upstream", "origin", "main")
-        self._hook(project, bare)
 
     def make(self, edit: Edit) -> None:
-        """Commit `edit` on a branch of its own in the clone."""
-        clone = self.place.clone(edit.project)
-        self.git(clone, "switch", "--quiet", "--create", edit.name, "--no-track", edit.base)
-        self._write(clone, edit.files)
-        self._commit(clone, edit.title)
-        self.patchsets[edit.change] = Sha(self.git(clone, "rev-parse", "HEAD"))
+        """Commit `edit` on a branch of its own in the clone; nobody else sees it yet."""
 
     def ask_review(self, *edits: Edit) -> None:
-        """Push changes of one project for review, with one push."""
-        self._push("review", edits)
+        """Push changes of one project for review."""
 
     def approve(self, *edits: Edit) -> None:
-        """Approve changes of one project, with one push."""
-        self._push("gate", edits)
+        """Approve changes of one project, in this order."""
 
-    def _push(self, to: str, edits: Sequence[Edit]) -> None:
-        refs = [f"{edit.name}:refs/heads/{to}/main/{edit.name}" for edit in edits]
-        # Atomic, so that Torii sees either none of them or all of them: their order in the gate is part of the story.
-        self.git(self.place.clone(edits[0].project), "push", "--quiet", "--atomic", "origin", *refs)
+    def change(self, edit: Edit) -> str:
+        """Return the id of the edit's change in Torii; the edit's own name while it has none."""
 
-    def _commit(self, clone: Path, message: str) -> None:
-        self.git(clone, "add", "--all")
-        self.git(clone, "commit", "--quiet", "-m", message)
+    def repository(self, project: str) -> Path:
+        """Return the folder of the repository that Torii merges into."""
 
-    def _set(self, repository: Path, settings: Mapping[str, str]) -> None:
-        for name, value in settings.items():
-            self.git(repository, "config", name, value)
+    def standing(self, edit: Edit) -> Standing:
+        """Return how the place itself says that the change stands."""
 
-    def _write(self, folder: Path, files: Mapping[str, str]) -> None:
-        for name, text in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+    def told(self, edit: Edit) -> str:
+        """Return everything that Torii has written on the change there."""
 
-    def _hook(self, project: str, bare: Path) -> None:
-        hook = bare / "hooks" / "post-receive"
-        hook.parent.mkdir(exist_ok=True)
-        words = {"python": sys.executable, "project": project, "server": str(self.place.server_yml)}
-        hook.write_text(_HOOK.format(**{name: shlex.quote(word) for name, word in words.items()}))
-        hook.chmod(0o755)
+    def told_of_branch(self, project: str, commit: Sha) -> str:
+        """Return everything that Torii has written there on main at `commit`."""
+
+    def invitation(self, torii: str, server: str) -> list[str]:
+        """Return what to try while it all goes on running. `torii` is how a shell calls it, `server` the option that names its server.yml.
+
+        A line with a command to type is indented by two spaces.
+        """
+
+
+def tip(shop: Workshop, project: str) -> Sha:
+    """Return the commit that main of `project` is at."""
+    return Sha(shop.clones.git(shop.repository(project), "rev-parse", "refs/heads/main"))

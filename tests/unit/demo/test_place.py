@@ -8,6 +8,7 @@ import pytest
 
 from torii.config.server import load_server
 from torii.demo.place import MARK, FolderError, occupied
+from torii.demo.plain import plain_workshop
 from torii.errors import OperatorError
 from torii.store.lease import acquire_lease
 
@@ -17,11 +18,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "my demo" / "it's here"
 
 
-def test_a_folder_is_made_with_a_server_yml_that_is_right(folder):
+def test_a_folder_is_made_and_git_leaves_it_alone(folder):
     with occupied(folder) as place:
+        assert place.root == folder
+        assert (folder / ".gitignore").read_text() == "*\n"
+
+
+def test_on_plain_git_its_server_yml_is_right(folder):
+    with occupied(folder) as place, plain_workshop(place) as shop:
+        place.server_yml.write_text(shop.server_yml())
         config = load_server(place.server_yml, None)
         assert {(project.name, project.url) for project in config.projects} == {
-            (name, str(place.repository(name))) for name in ("app", "library")
+            (name, str(shop.repository(name))) for name in ("app", "library")
         }
         assert config.state == folder / "state"
 
@@ -31,9 +39,10 @@ def test_what_an_earlier_demo_made_is_cleared_and_nothing_else(folder):
         (place.root / "state").mkdir()
         (place.root / "state" / "torii.db").touch()
         place.log.touch()
+        place.server_yml.touch()
     (folder / "my notes").write_text("mine")
     with occupied(folder):
-        assert sorted(path.name for path in folder.iterdir()) == [".gitignore", MARK, "my notes", "server.yml"]
+        assert sorted(path.name for path in folder.iterdir()) == [".gitignore", MARK, "my notes"]
 
 
 def test_a_link_in_the_place_of_what_the_demo_made_is_removed_and_not_followed(folder, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from torii.config.project import parse_torii_yml
+from torii.demo.plain import plain_id
 from torii.demo.projects import CHECK_SPELLING, CLEAR_NAMES, EDITS, PRINT_RECEIPT, REPOSITORIES, SELL_JUICE, SELL_TEA
 from torii.model.ids import PipelineName
 from torii.model.job import ProjectConfig
@@ -30,7 +31,7 @@ def test_the_edit_of_torii_yml_is_right_and_adds_one_job_to_check_and_gate():
 
 
 def test_one_push_brings_the_three_in_the_order_of_the_story():
-    three = [CLEAR_NAMES.change, PRINT_RECEIPT.change, SELL_JUICE.change]
+    three = [plain_id(edit) for edit in (CLEAR_NAMES, PRINT_RECEIPT, SELL_JUICE)]
     assert sorted(three) == three
 
 

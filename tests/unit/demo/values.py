@@ -9,6 +9,8 @@ from typing import Any
 from torii.cli.stays import Stay
 from torii.demo.evidence import Evidence, GateState
 from torii.demo.expectations import Expectation
+from torii.demo.projects import Edit
+from torii.demo.workshop import Branches, Review
 from torii.model.build import Result
 from torii.model.ids import BuildId, BuildSetId, ChangeId, ItemId, PipelineName, ProjectName, QueueName, Sha
 from torii.model.view import BuildView, Decision, ItemView
@@ -69,8 +71,13 @@ def decision(text: str, change: str = "app:main/fix", item: str = "x-1", at: flo
     return Decision(at, ChangeId(change), PipelineName("gate"), ItemId(item), text)
 
 
-def as_expected(expected: Expectation) -> Evidence:
-    """The evidence on a change of which everything came out as it was to."""
+def on_gerrit(edit: Edit) -> str:
+    """The id of an edit's change on a Gerrit."""
+    return f"gerrit:{sum(map(ord, edit.name))}"
+
+
+def as_expected(expected: Expectation, standing: Branches | Review | None = None) -> Evidence:
+    """The evidence on a change of which everything came out as it was to; `standing` None: as on plain git."""
     stays = tuple(
         stay(
             expected.change,
@@ -85,8 +92,8 @@ def as_expected(expected: Expectation) -> Evidence:
     return Evidence(
         change=expected.change,
         landed=expected.merges,
-        branches=frozenset() if expected.merges else frozenset({"review"}),
-        note="\n\n".join(expected.note),
+        standing=standing or Branches(frozenset() if expected.merges else frozenset({"review"})),
+        told="\n\n".join(expected.told),
         stays=stays,
         tested=tuple(GateState(BuildSetId(f"gate.{number}"), sha(number), sha(100 + number), there) for number, (there, _) in states),
         artifacts=expected.artifacts,

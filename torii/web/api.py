@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from enum import Enum
 from typing import Any
@@ -15,6 +16,7 @@ from torii.model.ids import BuildId, ChangeId, ItemId
 from torii.model.pipeline import PipelineSpec
 from torii.results import layout
 from torii.results.stored import read_record
+from torii.runtime.ports import Health
 from torii.store.blobs import Blobs
 from torii.web.board import Card, read_board, read_story
 from torii.web.ports import Pages
@@ -23,10 +25,11 @@ from torii.web.ports import Pages
 class Api:
     """One method an address. They run in worker threads."""
 
-    def __init__(self, pages: Pages, blobs: Blobs, pipelines: tuple[PipelineSpec, ...]) -> None:
+    def __init__(self, pages: Pages, blobs: Blobs, pipelines: tuple[PipelineSpec, ...], health: Callable[[], Health]) -> None:
         self._pages = pages
         self._blobs = blobs
         self._pipelines = pipelines
+        self._health = health
 
     def status(self, _: Request) -> Response:
         """Pipelines, queues and items as they are, and what left last."""
@@ -73,9 +76,12 @@ class Api:
         return JSONResponse({**plain(build), "record": plain(record) if record else None, "log_size": log_size})
 
     def health(self, _: Request) -> Response:
-        """Whether the store answers: 200, or 503 through the error handler."""
-        self._pages.items(active_only=True, limit=1)
-        return JSONResponse({"status": "ok", "version": __version__})
+        """Whether Torii works: 200 where it does, also with sources that are not well (which it names), else 503."""
+        self._pages.items(active_only=True, limit=1)  # where the store cannot be read, the error handler answers 503
+        health = self._health()
+        status = "down" if health.problem else "degraded" if health.degraded else "ok"
+        said = {"status": status, "version": __version__, "problem": health.problem, "sources": dict(health.sources)}
+        return JSONResponse(said, 503 if health.problem else 200)
 
 
 def plain(value: Any) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,21 +14,43 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from torii.config.settings import Connection
 from torii.errors import OperatorError
 from torii.model.pipeline import PipelineSpec
+from torii.runtime.ports import Health, TakesWebhooks
 from torii.store.blobs import Blobs
 from torii.web.api import Api
+from torii.web.checks import PATH as CHECKS
+from torii.web.checks import Checks
 from torii.web.downloads import Downloads
 from torii.web.ports import Pages
 from torii.web.site import Site
 from torii.web.static import asset
+from torii.web.webhooks import Webhooks
 
 _log = structlog.get_logger(__name__)
 
 
-def make_app(pages: Pages, blobs: Blobs, pipelines: tuple[PipelineSpec, ...] = ()) -> Starlette:
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the pages know of the Torii around them, besides its store.
+
+    `connections` are those of `server.yml`; `webhooks` who takes webhooks, by connection; `health` how Torii is, asked for each page that
+    shows it; `url` where users reach the pages, empty where that is not known.
+    """
+
+    pipelines: tuple[PipelineSpec, ...] = ()
+    connections: Sequence[Connection] = ()
+    webhooks: Mapping[str, TakesWebhooks] = field(default_factory=dict)
+    health: Callable[[], Health] = Health
+    url: Callable[[], str] = str
+
+
+def make_app(pages: Pages, blobs: Blobs, around: Surroundings | None = None) -> Starlette:
     """Return the pages as an ASGI application. It must stand behind `torii.web.guard.Guard`."""
-    site, api, downloads = Site(pages, blobs, pipelines), Api(pages, blobs, pipelines), Downloads(blobs)
+    around = around or Surroundings()
+    site, api = Site(pages, blobs, around.pipelines, around.health), Api(pages, blobs, around.pipelines, around.health)
+    downloads, runs, webhooks = Downloads(blobs), Checks(pages, around.pipelines, around.connections, around.url), Webhooks(around.webhooks)
 
     def http_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -54,6 +79,8 @@ def make_app(pages: Pages, blobs: Blobs, pipelines: tuple[PipelineSpec, ...] = (
         Route("/api/items/{item}", api.item, middleware=packed),
         Route("/api/builds/{build}", api.build, middleware=packed),
         Route("/health", api.health),
+        Route(CHECKS, runs.runs, methods=["GET", "OPTIONS"], middleware=[runs.middleware, *packed]),
+        Route("/webhooks/{connection}", webhooks.take, methods=["POST"]),
         Route("/static/{name}", asset, middleware=packed),
     ]
     return Starlette(

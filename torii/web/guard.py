@@ -1,4 +1,7 @@
-"""Stands in front of every page: GET and HEAD only, for host names that are ours, with headers that forbid what a page does not need."""
+"""Stands in front of every page: for host names that are ours, with headers that forbid what a page does not need.
+
+Pages are read only: GET and HEAD. Webhooks alone take POST, and the runs of a change OPTIONS, by which a browser asks whether it may ask.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,9 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_READING = ("GET", "HEAD")
+_METHODS = {"/gerrit-checks/": (*_READING, "OPTIONS"), "/webhooks/": ("POST",)}
+"""What may be asked of addresses that begin so; of all others, what reads."""
 _HEADERS = {
     "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
@@ -32,7 +38,7 @@ class Guard:
     """The outermost layer of the pages. `hosts` are the names, besides addresses and `localhost`, under which they are reached.
 
     A foreign name in `Host` is how a web page elsewhere reads ours through the user's browser (DNS rebinding): it is answered with 421.
-    An address cannot be rebound, so any is taken.
+    An address cannot be rebound, so any is taken. Webhooks are taken under any name, for there is nothing to read, and they know a secret.
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
@@ -48,8 +54,13 @@ class Guard:
             _log.exception("page-failed", path=scope["path"])
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
-        if scope["method"] not in ("GET", "HEAD"):
-            return PlainTextResponse("These pages are read only: GET and HEAD.\n", 405, {"allow": "GET, HEAD"})
+        start, methods = next(((start, each) for start, each in _METHODS.items() if scope["path"].startswith(start)), ("", _READING))
+        if scope["method"] not in methods:
+            allowed = ", ".join(methods)
+            text = f"Here {allowed} is taken." if start else "These pages are read only: GET and HEAD."
+            return PlainTextResponse(f"{text}\n", 405, {"allow": allowed})
+        if "POST" in methods:
+            return None
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
         if not self._ours(host):
             return PlainTextResponse(

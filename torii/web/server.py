@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import h11
@@ -12,12 +13,13 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from torii.config.settings import WebSettings
+from torii.config.settings import Connection, WebSettings
 from torii.errors import OperatorError
 from torii.model.pipeline import PipelineSpec
+from torii.runtime.ports import Health, TakesWebhooks
 from torii.store.blobs import Blobs
 from torii.web.address import listen, local_url, shown_url
-from torii.web.app import make_app
+from torii.web.app import Surroundings, make_app
 from torii.web.guard import Guard, own_names
 from torii.web.ports import Pages
 
@@ -34,11 +36,26 @@ _STOP_LIMIT = 4.5
 
 
 class WebServer:
-    """The pages of one Torii. `pipelines` shows those that are idle, too."""
+    """The pages of one Torii. `pipelines` shows those that are idle, too.
 
-    def __init__(self, settings: WebSettings, store: Pages, blobs: Blobs, pipelines: tuple[PipelineSpec, ...] = ()) -> None:
+    `connections` are those of `server.yml`: the pages of a Gerrit among them may read its changes' runs. `webhooks` has, by connection, who
+    takes webhooks. `health` is asked how Torii is; it may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        settings: WebSettings,
+        store: Pages,
+        blobs: Blobs,
+        pipelines: tuple[PipelineSpec, ...] = (),
+        *,
+        connections: Sequence[Connection] = (),
+        webhooks: Mapping[str, TakesWebhooks] | None = None,
+        health: Callable[[], Health] = Health,
+    ) -> None:
         self._settings = settings
-        self._app = Guard(make_app(store, blobs, pipelines), own_names(settings.host, settings.url))
+        around = Surroundings(pipelines, connections, dict(webhooks or {}), health, lambda: self.url)
+        self._app = Guard(make_app(store, blobs, around), own_names(settings.host, settings.url))
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._port = settings.port

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from torii.results import layout
 from torii.results.record import BuildRecord
 from torii.results.stored import read_record
 from torii.results.text import clean_line
+from torii.runtime.ports import Health
 from torii.store.blobs import Blobs
 from torii.web import words
 from torii.web.board import read_board, read_story
@@ -34,6 +35,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _BOARD_AGE = 0.4
 """Seconds for which a rendered status page is good for everyone who asks."""
 ARTIFACTS_SHOWN = 500
+_FOR_PROGRAMS = ("/api/", "/health", "/gerrit-checks/", "/webhooks/")
 
 
 def templates() -> Environment:
@@ -49,10 +51,11 @@ def templates() -> Environment:
 class Site:
     """One method a page. They run in worker threads, and may block for as long as the store does."""
 
-    def __init__(self, pages: Pages, blobs: Blobs, pipelines: tuple[PipelineSpec, ...]) -> None:
+    def __init__(self, pages: Pages, blobs: Blobs, pipelines: tuple[PipelineSpec, ...], health: Callable[[], Health]) -> None:
         self._pages = pages
         self._blobs = blobs
         self._pipelines = pipelines
+        self._health = health
         self._templates = templates()
         self._logs = LogReader(blobs)
         self._board_lock = threading.Lock()
@@ -61,13 +64,16 @@ class Site:
     def status(self, request: Request) -> Response:
         """All pipelines and queues as they are now. Many who look at once cost no more than one."""
         if "live" not in request.query_params:
-            return self._page(request, "status.html", board=read_board(self._pages, self._pipelines))
+            return self._status(request)
         with self._board_lock:
             made = self._board
             if made is None or time.monotonic() - made[0] > _BOARD_AGE:
-                made = (time.monotonic(), self._page(request, "status.html", board=read_board(self._pages, self._pipelines)))
+                made = (time.monotonic(), self._status(request))
                 self._board = made
         return _unless_known(request, made[1])
+
+    def _status(self, request: Request) -> Response:
+        return self._page(request, "status.html", board=read_board(self._pages, self._pipelines), health=self._health())
 
     def change(self, request: Request) -> Response:
         """What became of a change, and every decision on it."""
@@ -174,7 +180,7 @@ class Site:
 
     def problem(self, request: Request, status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
         """Return the page for what could not be shown; JSON where a program asked."""
-        if request.url.path.startswith("/api/") or request.url.path.endswith("/log/rows"):
+        if request.url.path.startswith(_FOR_PROGRAMS) or request.url.path.endswith("/log/rows"):
             return JSONResponse({"error": text}, status, headers)
         return HTMLResponse(self._templates.get_template("problem.html").render(status=status, text=text), status, headers)
 

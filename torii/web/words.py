@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -9,7 +10,7 @@ from torii.model.build import Result
 from torii.model.command import Verdict
 from torii.model.view import BuildView, ItemView
 from torii.results.message import spoken_duration
-from torii.results.text import clean_line
+from torii.results.text import clean, clean_line
 
 # Each look is a class of the style sheet: idle, run, ok, bad, warn, off.
 _RESULT_LOOKS = {
@@ -46,6 +47,8 @@ _OUTCOME_LOOKS = {
     Verdict.DEQUEUED.value: "off",
 }
 _RESULT_WORDS = {Result.NOT_BUILT: "not built", Result.TIMED_OUT: "timed out", Result.UNREGISTERED: "no worker knew it"}
+_WEB_LINK = re.compile(r"https?://[^\s/@\"'<>\\\x00-\x20\x7f]+(?:/[^\s\"'<>\\\x00-\x20\x7f]*)?", re.IGNORECASE)
+_LINK_LIMIT = 2000
 _OUTCOME_WORDS = {Verdict.SUCCESS.value: "passed", Verdict.FAILURE.value: "failed"}
 
 
@@ -102,6 +105,16 @@ def size(count: int) -> str:
     return f"{amount:.0f} {unit}" if unit == "bytes" or amount >= 100 else f"{amount:.1f} {unit}"
 
 
+def web_link(url: str | None) -> str:
+    """Return `url` where it is a whole address of the web that may stand in a link, empty for anything else (`javascript:`, say)."""
+    return url if url and len(url) <= _LINK_LIMIT and _WEB_LINK.fullmatch(url) else ""
+
+
+def host(url: str) -> str:
+    """Return the host that a link of the web leads to."""
+    return url.split("/")[2]
+
+
 def path(name: str) -> str:
     """Return a name as a part of a URL's path, its slashes kept."""
     return quote(name, safe="/:@,+~")
@@ -117,6 +130,9 @@ FILTERS = {
     "short": short,
     "size": size,
     "path": path,
+    "web_link": web_link,
+    "host": host,
     "duration": spoken_duration,
     "line": clean_line,
+    "lines": clean,
 }

@@ -2,83 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import re
-from dataclasses import dataclass
-from urllib.parse import quote
 
 import pytest
 
+from tests.support.asking import ask
 from tests.support.pages import COLOURFUL, HOSTILE, PIPELINES, Afternoon, build_id, fill
 from torii.model.build import Result
 from torii.store.errors import StoreError
-from torii.web.app import make_app
+from torii.web.app import Surroundings, make_app
 from torii.web.guard import Guard, own_names
 
 RUNNING = build_id("k3f9-1.1/unit/1")
 FAILED = build_id("k3f9-2.1/unit/1")
 UNKNOWN = build_id("nobody")
 STRANGE = build_id(f"k3f9-6.1/{HOSTILE}/1")
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
-
-    @property
-    def json(self):
-        return json.loads(self.body)
-
-
-def ask(app, target: str, method: str = "GET", **headers: str) -> Answer:
-    """Ask an ASGI application as a server would. Header names have `_` for `-`."""
-    path, _, query = target.partition("?")
-    sent = {"host": "127.0.0.1:8090", **{name.replace("_", "-"): value for name, value in headers.items()}}
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": quote(path).encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 8090),
-    }
-    answer = Answer(0, {}, b"")
-
-    async def run():
-        over = asyncio.Event()
-        requests = [{"type": "http.request", "body": b"", "more_body": False}]
-
-        async def receive():
-            if requests:
-                return requests.pop()
-            await over.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message):
-            if message["type"] == "http.response.start":
-                answer.status = message["status"]
-                answer.headers = {name.decode().lower(): value.decode() for name, value in message["headers"]}
-            else:
-                answer.body += message.get("body", b"")
-
-        await app(scope, receive, send)
-        over.set()
-
-    asyncio.run(asyncio.wait_for(run(), 20))
-    return answer
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +29,7 @@ def afternoon(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def app(afternoon):
-    return Guard(make_app(afternoon.store, afternoon.blobs, PIPELINES), own_names("127.0.0.1", "http://torii.example.com"))
+    return Guard(make_app(afternoon.store, afternoon.blobs, Surroundings(PIPELINES)), own_names("127.0.0.1", "http://torii.example.com"))
 
 
 def test_the_status_page_shows_pipelines_items_and_reasons(app):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -38,13 +39,8 @@ def class_path(version: str, cache: Path | None = None) -> str:
 
     Raises PartMissingError where Maven is missing or cannot get them.
     """
-    folder = made_once((cache or cache_folder(version)) / "jars", partial(_download, version))
-    return ":".join([str(folder / "resources"), *(str(folder / f"{name}-{number}.jar") for _, name, number in _artifacts(version))])
-
-
-def are_here(version: str, cache: Path | None = None) -> bool:
-    """Return whether the jars are in the cache, so that no Maven is needed."""
-    return ((cache or cache_folder(version)) / "jars").exists()
+    folder = made_once((cache or cache_folder(version)) / "lib", partial(_download, version))
+    return ":".join([str(folder / "version.jar"), *(str(folder / f"{name}-{number}.jar") for _, name, number in _artifacts(version))])
 
 
 def _artifacts(version: str) -> list[tuple[str, str, str]]:
@@ -70,6 +66,5 @@ def _download(version: str, folder: Path) -> None:
         words = "\n".join((done.stdout + done.stderr).strip().splitlines()[-10:])
         raise PartMissingError(f"Maven could not get Gerrit's jars; is its repository in reach? Its last words:\n{words}")
     # The jars say "(dev)" of themselves; this resource is what Gerrit answers when it is asked for its version.
-    resource = folder / "resources" / "com" / "google" / "gerrit" / "common" / "Version"
-    resource.parent.mkdir(parents=True)
-    resource.write_text(f"{version}\n")
+    with zipfile.ZipFile(folder / "version.jar", "w") as jar:
+        jar.writestr("com/google/gerrit/common/Version", f"{version}\n")

@@ -20,6 +20,8 @@ from torii.testing.gerrit.accounts import Account, Rest, quoted
 from torii.testing.gerrit.cache import cache_folder, made_once
 from torii.testing.gerrit.daemon import free_ports, program, stop, wait_until_ready
 
+_CLASSES = "classes.jsa"
+
 GLOBAL = "GLOBAL_CAPABILITIES"
 SERVICE_USERS = "Service Users"
 """The group that init makes for robots. It may stream events, and what Torii needs is granted to it."""
@@ -65,6 +67,16 @@ def prepared_site(version: str, provision: Provision, cache: Path | None = None)
     recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
     place = (cache or cache_folder(version)) / f"site-{provision.value}-{recipe}"
     return made_once(place, partial(_make, version, provision, cache))
+
+
+def class_archive(version: str, cache: Path | None = None) -> Path:
+    """Return the archive of classes with which a daemon of `version` starts faster."""
+    return prepared_site(version, Provision.NOTHING, cache) / _CLASSES
+
+
+def copy_site(prepared: Path, folder: Path) -> None:
+    """Copy what `prepared_site` returned to `folder`."""
+    shutil.copytree(prepared, folder, dirs_exist_ok=True, symlinks=True, ignore=shutil.ignore_patterns(_CLASSES))
 
 
 def account(folder: Path, username: str) -> Account:
@@ -145,7 +157,7 @@ def _make(version: str, provision: Provision, cache: Path | None, folder: Path) 
         program(version, folder / "run", cache=cache).init(site)
     else:
         base = prepared_site(version, Provision.NOTHING, cache)
-        shutil.copytree(base, folder, dirs_exist_ok=True, symlinks=True)
+        copy_site(base, folder)
     _provision(version, provision, cache, folder)
     shutil.rmtree(folder / "run")
 
@@ -154,7 +166,11 @@ def _provision(version: str, provision: Provision, cache: Path | None, folder: P
     site, log = folder / "site", folder / "run" / "daemon.log"
     http, ssh = free_ports(2)
     write_ports(site, http, ssh, {})
-    daemon = program(version, folder / "run", cache=cache).daemon(site, log)
+    gerrit = program(version, folder / "run", cache=cache)
+    if provision is Provision.NOTHING:
+        daemon = gerrit.recording(folder / _CLASSES).daemon(site, log)
+    else:
+        daemon = gerrit.quickened(class_archive(version, cache)).daemon(site, log)
     try:
         wait_until_ready(daemon, http, ssh, log)
         rest = Rest(f"http://127.0.0.1:{http}", "admin", "secret")

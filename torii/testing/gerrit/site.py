@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -52,7 +51,7 @@ class GerritSite:
     def __init__(self, folder: Path, setup: Setup | None = None) -> None:
         setup = setup or Setup()
         prepared = recipe.prepared_site(setup.version, setup.provision, setup.cache)
-        shutil.copytree(prepared, folder, dirs_exist_ok=True, symlinks=True)
+        recipe.copy_site(prepared, folder)
         self.folder = folder
         self.version = setup.version
         self.http_port, self.ssh_port = free_ports(2)
@@ -60,7 +59,8 @@ class GerritSite:
         self.known_hosts = folder / "known_hosts"
         self.known_hosts.write_text(recipe.known_hosts(folder / "site", self.ssh_port))
         self.log = folder / "daemon.log"
-        self._program = program(setup.version, folder / "run", cache=setup.cache, heap=setup.heap)
+        archive = recipe.class_archive(setup.version, setup.cache)
+        self._program = program(setup.version, folder / "run", cache=setup.cache, heap=setup.heap).quickened(archive)
         self._process: subprocess.Popen[bytes] | None = None
         self._rests: dict[str, Rest] = {}
         self.configure(setup.settings or {})

@@ -28,7 +28,7 @@ from torii.results.message import compose
 from torii.results.stored import StoredResults
 from torii.runtime.inbox import Inbox
 from torii.runtime.performer import Performer
-from torii.runtime.ports import Source
+from torii.runtime.ports import Health, Source, TakesWebhooks, TellsHealth
 from torii.runtime.scheduler import Scheduler, Surroundings
 from torii.runtime.upkeep import StoreUpkeep
 from torii.sources.registry import open_source
@@ -148,7 +148,10 @@ class System:
     def _start_web(self, store: Store, listener: socket.socket, helpers: ExitStack) -> None:
         from torii.web.server import WebServer
 
-        web = WebServer(self.config.web, store, store.blobs, self.config.pipelines)
+        config, webhooks = self.config, {name: source for name, source in self.sources.items() if isinstance(source, TakesWebhooks)}
+        web = WebServer(
+            config.web, store, store.blobs, config.pipelines, connections=config.connections, webhooks=webhooks, health=self.health
+        )
         web.start(listener)
         helpers.callback(web.stop)
 
@@ -198,6 +201,11 @@ class System:
         if self.scheduler is not None and not self.scheduler.alive:
             return "the thread that owns the gate has died, which is a bug in Torii; see the log. Nothing is lost: start Torii again"
         return ""
+
+    def health(self) -> Health:
+        """Return how this process is: what keeps it from working, and what each source says. From any thread."""
+        problem = self.fault() or (self.scheduler.problem if self.scheduler is not None else "")
+        return Health(problem, tuple((name, source.health()) for name, source in self.sources.items() if isinstance(source, TellsHealth)))
 
 
 def _together(stops: Iterable[Callable[[], None]]) -> None:

@@ -167,7 +167,7 @@ def contradictions_of(entry: GitEntry | GerritEntry) -> Iterator[tuple[str, str,
     if entry.webhook_secret is not None and "events" not in entry.model_fields_set:
         yield (
             "webhook-secret",
-            "is for webhooks, and without events only the stream is listened to",
+            "is for webhooks, and without events only the stream is heard",
             "add events: both, or events: webhooks",
         )
     if entry.ca is not None and not entry.url.startswith("https:"):

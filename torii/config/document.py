@@ -86,18 +86,25 @@ class Document:
     problems: tuple[ConfigProblem, ...] = ()
 
     def find(self, path: Path) -> tuple[Path, Position, Node]:
-        """Return how much of `path` there is, where its last key stands, and the value there (for a list item, the value's own place)."""
+        """Return how much of `path` there is, where its last key stands, and the value there (for a list item, the value's own place).
+
+        One value may stand for a list that has no other: then what `path` says of the list's items is there without their index.
+        """
         node: Node = self.root
         at = node.at
-        for depth, step in enumerate(path):
+        there: list[str | int] = []
+        for step in path:
+            if isinstance(step, int) and not isinstance(node, Listing):
+                continue
             if isinstance(node, Mapping) and isinstance(step, str) and step in node.entries:
                 at, node = node.entries[step]
             elif isinstance(node, Listing) and isinstance(step, int) and 0 <= step < len(node.items):
                 node = node.items[step]
                 at = node.at
             else:
-                return path[:depth], at, node
-        return path, at, node
+                break
+            there.append(step)
+        return tuple(there), at, node
 
     def problem(self, path: Path, message: str, suggestion: str = "", *, key: bool = False) -> ConfigProblem:
         """Return a problem of the value at `path`, or of its key."""

@@ -192,7 +192,7 @@ def _votes(entry: PipelineEntry) -> Iterator[_Mistake]:
                 if rule.older_than is not None and rule.newer_than is not None and rule.older_than >= rule.newer_than:
                     yield (
                         (key, "votes", label),
-                        "no vote is older than older-than and newer than newer-than",
+                        "no vote is older than the one and newer than the other",
                         "make older-than the smaller one",
                     )
     for label, rules in entry.reject.votes.items():

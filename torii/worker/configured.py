@@ -22,7 +22,7 @@ def open_worker(config: ServerConfig, servers: Sequence[Address], key: bytes, bl
     nor the state, the blobs and the keys that `config` names.
     """
     return BuildWorker(
-        config.worker, servers, key, blobs, config.state, repositories=repositories_of(config), hidden=(*hidden, *_private(config))
+        config.worker, servers, key, blobs, config.state, repositories=repositories_of(config), hidden=(*hidden, *private_files(config))
     )
 
 
@@ -38,7 +38,8 @@ def repositories_of(config: ServerConfig) -> dict[str, Repository]:
     return found
 
 
-def _private(config: ServerConfig) -> tuple[Path, ...]:
+def private_files(config: ServerConfig) -> tuple[Path, ...]:
+    """Return the files that `config` names and no build may read: secrets, keys, what others left."""
     gerrits = [connection for connection in config.connections if isinstance(connection, GerritConnection)]
     secrets = [
         config.gearman.key,

@@ -55,7 +55,7 @@ def followers(seeds: range, steps: int, monkeypatch: pytest.MonkeyPatch) -> int:
 
     monkeypatch.setattr(following, "conclude", counted)
     for seed in seeds:
-        SlowServer(seed).run(steps)
+        SlowServer(seed, twins=seed % 2 == 1).run(steps)
     return count
 
 

@@ -134,7 +134,20 @@ def submit(world: World, change: Change, build_set: BuildSet) -> None:
     """Ask for the merge of exactly what `build_set` tested."""
     own = build_set.own
     onto = build_set.onto or own.base
-    world.commands.append(Submit(build_set.id, change, onto, own.commit, own.tree, world.mode_of(change)))
+    under = _tree_of(world, build_set, onto)
+    world.commands.append(Submit(build_set.id, change, onto, own.commit, own.tree, world.mode_of(change), under))
+
+
+def _tree_of(world: World, build_set: BuildSet, onto: Sha) -> Sha | None:
+    """Return the tree of the commit `onto` that `build_set` is to be merged onto: one that is just being merged, or the branch tip."""
+    own, item = build_set.own, world.state.items[build_set.item]
+    while (ahead := merging_ahead(world, item)) is not None:
+        chosen = ahead.build_set(ahead.chosen)
+        if chosen is not None and (chosen.own.project, chosen.own.branch, chosen.own.commit) == (own.project, own.branch, onto):
+            return chosen.own.tree
+        item = ahead
+    tip = world.state.tips.get(tip_key(own.project, own.branch))
+    return tip.tree if tip is not None and tip.stands_for(onto) else None
 
 
 def submit_done(world: World, event: SubmitDone) -> None:
@@ -212,9 +225,10 @@ def _not_merged(world: World, item: Item, build_set: BuildSet, reason: str) -> N
 
 
 def _merged(world: World, item: Item, change: Change, build_set: BuildSet, merged: Merged) -> None:
-    set_tip(world, change.project, change.branch, merged.commit)
     queue, spec = world.queue_of(item), world.spec_of(item)
-    if merged.tree == build_set.own.tree or _landed_behind(world, item, merged):
+    tested = what_landed(world, item, build_set, merged)
+    _land(world, build_set, merged, tested)
+    if tested is not None:
         for other in world.tested_behind(item):
             for standing in other.build_sets:
                 if standing.parent == build_set.id:
@@ -234,15 +248,32 @@ def _merged(world: World, item: Item, change: Change, build_set: BuildSet, merge
     depart(world, item, "merged", reason)
 
 
-def _landed_behind(world: World, item: Item, merged: Merged) -> bool:
-    """Say whether what landed is what was tested for an item behind, whose merge was asked for in the same go."""
+def what_landed(world: World, item: Item, build_set: BuildSet, merged: Merged) -> BuildSet | None:
+    """Return the build set that tested what landed: that of `item`, or one behind, whose merge was asked for in the same go; or None."""
+    if build_set.own.tree == merged.tree:
+        return build_set
+    branch = (build_set.own.project, build_set.own.branch)
     for other in world.behind(item):
         chosen = other.build_set(other.chosen)
         if chosen is None:
-            return False
-        if (chosen.own.commit, chosen.own.tree) == (merged.commit, merged.tree):
-            return True
-    return False
+            return None
+        if (chosen.own.project, chosen.own.branch) == branch and chosen.own.tree == merged.tree:
+            return chosen
+    return None
+
+
+def _land(world: World, build_set: BuildSet, merged: Merged, tested: BuildSet | None) -> None:
+    """Remember where the branch is, and that it is as `tested` had it, whatever commit the source made of that."""
+    project, branch = build_set.own.project, build_set.own.branch
+    tip = world.state.tips.get(tip_key(project, branch))
+    if tip is None or build_set.own.commit == merged.commit or merged.commit not in tip.past:
+        set_tip(world, project, branch, merged.commit)
+    tip = world.state.tips[tip_key(project, branch)]
+    if tip.commit != merged.commit:
+        return  # the branch has moved on since, and that was heard of before this
+    tip.tree = merged.tree
+    if tested is not None and not tip.stands_for(tested.own.commit):
+        tip.twins = (*tip.twins, tested.own.commit)
 
 
 def merged_change(world: World, change: Change) -> None:
@@ -272,7 +303,7 @@ def set_tip(world: World, project: ProjectName, branch: str, commit: Sha | None)
         world.state.tips[key] = BranchTip(commit)
     elif tip.commit != commit:
         tip.past = [*tip.past[-PAST_TIPS:], tip.commit]
-        tip.commit = commit
+        tip.commit, tip.tree, tip.twins = commit, None, ()
 
 
 def shrink(world: World, item: Item) -> None:

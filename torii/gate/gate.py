@@ -15,7 +15,7 @@ from torii.gate.building import (
     request_of,
     stalled_too_long,
 )
-from torii.gate.conclusion import depart, merging_ahead, once_more, report, report_done, report_due, submit_again, submit_done
+from torii.gate.conclusion import depart, merging_ahead, once_more, report, report_done, report_due, submit_again, submit_done, what_landed
 from torii.gate.intake import advance_standing_on, branch_moved, change_updated, dequeue, enter_anew, reconsider
 from torii.gate.line import advance, merge_of
 from torii.gate.requirements import unmet
@@ -185,7 +185,7 @@ def _submit_done(world: World, event: SubmitDone) -> None:
     build_set = world.sets.get(event.build_set)
     item = world.state.items.get(build_set.item) if build_set else None
     if isinstance(event.outcome, Merged) and item is not None and item.chosen == event.build_set:
-        _merge_what_it_stands_on(world, item)
+        _merge_what_it_stands_on(world, item, event.outcome)
     waiting = list(world.dependants.get(item.subject.id, ())) if item is not None else []
     submit_done(world, event)
     if item is not None:
@@ -197,12 +197,15 @@ def _submit_done(world: World, event: SubmitDone) -> None:
             reconsider(world, change)
 
 
-def _merge_what_it_stands_on(world: World, item: Item) -> None:
+def _merge_what_it_stands_on(world: World, item: Item, merged: Merged) -> None:
     """What has landed holds the changes ahead that were to be merged before it: their own answers may come later, or were lost."""
     build_set, ahead = item.build_set(item.chosen), merging_ahead(world, item)
     below = ahead.build_set(ahead.chosen) if ahead is not None else None
-    if build_set is not None and below is not None and below.id == build_set.parent:
-        _submit_done(world, SubmitDone(below.id, Merged(below.own.commit, below.own.tree)))
+    if build_set is None or below is None or below.id != build_set.parent or what_landed(world, item, build_set, merged) is None:
+        return
+    if merged.commit == build_set.own.commit:
+        merged = Merged(below.own.commit, below.own.tree)  # it was made on top of just that
+    _submit_done(world, SubmitDone(below.id, merged))
 
 
 def _chains(merging: list[tuple[Item, BuildSet]], alone: bool) -> list[list[tuple[Item, BuildSet]]]:

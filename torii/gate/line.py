@@ -83,8 +83,7 @@ class Tree:
         for base in node.build_set.state if node.build_set else ():
             if (base.project, base.branch) == (subject.project, subject.branch):
                 return base.commit == build_set.onto
-        tip = self._world.tip(subject.project, subject.branch)
-        return tip is None or tip == build_set.onto
+        return self._world.on_tip(subject.project, subject.branch, build_set.onto)
 
 
 def advance(world: World, queue: Queue) -> None:
@@ -200,7 +199,7 @@ def merge_of(world: World, chain: list[tuple[Item, BuildSet]]) -> Merge:
     """Return the command that asks for `chain`, which must not be empty."""
     first = chain[0][1]
     parent = world.sets.get(first.parent) if first.parent else None
-    base = parent.state if parent else ()
+    base = tuple(world.landed(one) for one in parent.state) if parent else ()
     item = chain[0][0]
     if isinstance(item.subject, BranchState):
         subject = item.subject

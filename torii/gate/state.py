@@ -162,11 +162,21 @@ class Queue:
 
 @dataclass(slots=True)
 class BranchTip:
-    """What is known of a branch. `past` are the tips it had before, newest last, to tell an echo from news."""
+    """What is known of a branch. `past` are the tips it had before, newest last, to tell an echo from news.
+
+    A source that merges by itself makes a commit of its own with the tree that was tested. `twins` are the tested commits that the tip
+    stands for: what was built on them was built on it. `tree` is the tip's, where that is known.
+    """
 
     commit: Sha
     queue: str | None = None
     past: list[Sha] = field(default_factory=list)
+    tree: Sha | None = None
+    twins: tuple[Sha, ...] = ()
+
+    def stands_for(self, commit: Sha) -> bool:
+        """Return whether what was built on `commit` was built on this tip."""
+        return commit == self.commit or commit in self.twins
 
 
 @dataclass(slots=True)

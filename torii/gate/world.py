@@ -12,7 +12,7 @@ from torii.gate import view
 from torii.gate.state import Build, BuildPhase, BuildSet, Item, ItemPhase, Queue, State, tip_key
 from torii.model.build import Result
 from torii.model.change import Change, Subject
-from torii.model.command import Command, DropStaging, StopBuild
+from torii.model.command import Command, DropStaging, StageBase, StopBuild
 from torii.model.ids import BuildId, BuildSetId, ChangeId, ItemId, PipelineName, ProjectName, QueueName, Sha
 from torii.model.pipeline import Manager, MergeMode, PipelineSpec, ProjectSpec
 from torii.model.view import Decision, Records
@@ -127,6 +127,18 @@ class World:
     def tip(self, project: ProjectName, branch: str) -> Sha | None:
         known = self.state.tips.get(tip_key(project, branch))
         return known.commit if known else None
+
+    def on_tip(self, project: ProjectName, branch: str, commit: Sha) -> bool:
+        """Return whether what was built on `commit` was built on the branch as it is; also where nothing is known of the branch."""
+        known = self.state.tips.get(tip_key(project, branch))
+        return known is None or known.stands_for(commit)
+
+    def landed(self, base: StageBase) -> StageBase:
+        """Return what to start from instead of `base` where that has landed as another commit: nothing keeps the tested one any more."""
+        known = self.state.tips.get(tip_key(base.project, base.branch))
+        if known is None or base.commit not in known.twins:
+            return base
+        return StageBase(base.project, base.branch, known.commit, known.commit)
 
     # -- queues and items
 

@@ -65,8 +65,13 @@ class Forge:
     refuse: dict[ChangeId, str] = field(default_factory=dict)
     merging: bool = True
     """Whether a submit is answered, or its answer is "not now"."""
+    twins: bool = False
+    """Whether it merges by itself: what it lands is a commit of its own, with the tested tree."""
+    news_first: bool = False
+    """Whether the news of a merge come before its answer."""
     away: str = ""
     """Why no merge can be tried at present; empty: it can."""
+    _landed: dict[ChangeId, Sha] = field(default_factory=dict)
     _keys: int = 0
     _configs: dict[str, ProjectConfig | tuple[ConfigProblem, ...]] = field(default_factory=dict)
 
@@ -213,22 +218,26 @@ class Forge:
         return [ReportDone(report.key)]
 
     def submit(self, submit: Submit) -> list[Event]:
-        """Perform a submit command: re-read, then merge exactly the tested commit or nothing. The news of it follow the answer."""
+        """Perform a submit command: re-read, then merge exactly the tested commit or nothing. The news of it follow the answer, or not."""
         change = submit.change
         tip = self.branches[change.project, change.branch]
         one = self.submissions[change.id]
         if change.id in self.merged and one.change.patchset == change.patchset:
-            return [SubmitDone(submit.build_set, Merged(submit.commit, submit.tree))]
+            landed = self._landed[change.id]
+            return [SubmitDone(submit.build_set, Merged(landed, tree_id(self.commits[landed])))]
         if not self.merging:
             return [SubmitDone(submit.build_set, SubmitUnavailable("the server is busy"))]
         if change.id in self.refuse:
             return [SubmitDone(submit.build_set, Refused(self.refuse[change.id]))]
         if one.change.patchset != change.patchset or one.change.status is not ChangeStatus.OPEN or not one.change.approved:
             return [SubmitDone(submit.build_set, Refused("the change is not what was tested any more"))]
-        if tip != submit.onto:
+        if tip != submit.onto and not (self.twins and tree_id(self.commits[tip]) == submit.onto_tree):
             return [SubmitDone(submit.build_set, Moved(tip))]
         self.merged.append(change.id)
         one.change = replace(one.change, status=ChangeStatus.MERGED)
-        moved = self._move(change.project, change.branch, submit.commit)
-        answer = SubmitDone(submit.build_set, Merged(submit.commit, tree_id(self.commits[submit.commit])))
-        return [answer, self._news(change.id, Cause.MERGED), moved]
+        tree = self.commits[submit.commit]
+        commit = self._commit(tip, tree, self._key()) if self.twins else submit.commit
+        self._landed[change.id] = commit
+        news = [self._news(change.id, Cause.MERGED), self._move(change.project, change.branch, commit)]
+        answer = SubmitDone(submit.build_set, Merged(commit, tree_id(tree)))
+        return [*news, answer] if self.news_first else [answer, *news]

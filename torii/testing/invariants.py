@@ -48,7 +48,7 @@ class Watch:
             return
         self._merged = len(forge.merged)
         tip = forge.branches[change.project, change.branch]
-        require(tip == submit.commit, f"{change.id}: another commit landed than was to be submitted")
+        require(forge.twins or tip == submit.commit, f"{change.id}: another commit landed than was to be submitted")
         require(tree_id(forge.commits[tip]) == submit.tree, f"{change.id}: another tree landed than was to be submitted")
         latest: dict[str, HeldBuild] = {}
         for held in self.lab.builds.values():

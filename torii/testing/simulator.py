@@ -51,10 +51,11 @@ class Statistics:
 class Walk:
     """One random walk. `steps` are things that happen; the gate's own steps are a few times as many."""
 
-    def __init__(self, seed: int, config: GateConfig | None = None) -> None:
+    def __init__(self, seed: int, config: GateConfig | None = None, *, twins: bool = False) -> None:
         self.random = random.Random(seed)
         projects = tuple(ProjectSpec(name) for name in (APP, LIB, TOOL))
         self.lab = Lab(config or story_config(projects=projects))
+        self.lab.forge.twins = twins
         self.watch = Watch(self.lab)
         self.restarts = 0
         self._changes = 0
@@ -220,6 +221,7 @@ class Walk:
 
     def _outage(self) -> None:
         self.lab.forge.merging = self.random.random() < 0.7
+        self.lab.forge.news_first = self.random.random() < 0.5
         self.lab.forge.away = "" if self.lab.forge.away or self.random.random() < 0.5 else "the git server does not answer"
 
     def _workers(self) -> None:
@@ -257,9 +259,12 @@ class Walk:
         self.lab.pending.extend(heard)
 
 
-def simulate(seed: int, steps: int = 300) -> Statistics:
-    """Walk `steps` random steps from `seed`. Raises `torii.testing.invariants.Violation` at the first that breaks an invariant."""
-    return Walk(seed).run(steps)
+def simulate(seed: int, steps: int = 300, *, twins: bool | None = None) -> Statistics:
+    """Walk `steps` random steps from `seed`. Raises `torii.testing.invariants.Violation` at the first that breaks an invariant.
+
+    `twins`: whether the git server merges by itself, making commits of its own; by default every other seed's does.
+    """
+    return Walk(seed, twins=seed % 2 == 1 if twins is None else twins).run(steps)
 
 
 def main(arguments: Sequence[str]) -> int:

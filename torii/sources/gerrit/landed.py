@@ -1,0 +1,100 @@
+"""What landed: the states of a branch, read by git, and which of them is the first with a given change in it.
+
+Gerrit tells neither the tree of a commit nor, where it merges, the commit that it made. Its branch does.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torii.git import GitError, Mirror, RefMissingError, Remote
+from torii.model.ids import Sha
+
+HEADS = "refs/heads/"
+
+_FURTHEST = 1000
+"""States of a branch that are looked at, from its tip on back."""
+
+_REMEMBERED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A branch at `commit`, whose tree is `tree`."""
+
+    commit: Sha
+    tree: Sha
+
+
+class LandedStates:
+    """The branches of one project: on `remote`, fetched into `mirror`. For any number of threads.
+
+    Every method raises GitError where git or the remote fails.
+    """
+
+    def __init__(self, remote: Remote, mirror: Mirror) -> None:
+        self._remote = remote
+        self._mirror = mirror
+        self._lock = threading.Lock()
+        self._trees: OrderedDict[Sha, Sha] = OrderedDict()
+
+    def fetch(self, branch: str, since: Sha | None = None) -> tuple[State, ...]:
+        """Return the states of `branch`, newest first, down to `since`, which was its tip; empty where the branch is gone.
+
+        Where `since` is not given, or none of its last thousand states, these are returned.
+        """
+        ref = f"{HEADS}{branch}"
+        try:
+            tip = self._remote.fetch(self._mirror, (), track=[ref])[ref]
+        except RefMissingError:
+            return ()
+        return self._states(tip, since)
+
+    def tree(self, branch: str, commit: Sha) -> Sha | None:
+        """Return the tree of `commit`, which was the tip of `branch` a moment ago; None where it is not there any more."""
+        with self._lock:
+            known = self._trees.get(commit)
+        if known is not None:
+            return known
+        if not self._mirror.has(commit):
+            states = self.fetch(branch)
+            return next((state.tree for state in states if state.commit == commit), None)
+        return self._log(commit, 1)[0].tree
+
+    def first_with(self, commit: Sha, states: Sequence[State]) -> State | None:
+        """Return the oldest of `states` (newest first, each made from the next) that has `commit` in its history; None where none has."""
+        low, high = 0, len(states)  # all before `low` have it; none from `high` on has
+        if not self._mirror.has(commit):
+            return None
+        while low < high:
+            middle = (low + high) // 2
+            if states[middle].commit == commit or self._mirror.is_ancestor(commit, states[middle].commit):
+                low = middle + 1
+            else:
+                high = middle
+        return states[low - 1] if low else None
+
+    def _states(self, tip: Sha, since: Sha | None) -> tuple[State, ...]:
+        for most in (2, _FURTHEST) if since is not None else (_FURTHEST,):  # the usual case: one new state, made from the one before
+            states = self._log(tip, most)
+            for place, state in enumerate(states):
+                if state.commit == since:
+                    return states[: place + 1]
+        return states
+
+    def _log(self, tip: Sha, most: int) -> tuple[State, ...]:
+        done = self._mirror.run("rev-list", "--first-parent", f"--max-count={most}", "--format=%H %T", tip, "--")
+        lines = [line.split() for line in done.stdout.decode().splitlines() if not line.startswith("commit ")]
+        states = tuple(State(Sha(words[0]), Sha(words[1])) for words in lines)
+        if not states:
+            raise GitError(f"{tip} is no commit that git can read in {self._mirror.path}")
+        with self._lock:
+            for state in states[:2]:
+                self._trees[state.commit] = state.tree
+                self._trees.move_to_end(state.commit)
+            while len(self._trees) > _REMEMBERED:
+                self._trees.popitem(last=False)
+        return states

@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +16,10 @@ from torii.errors import OperatorError, UserError
 from torii.store.lease import LeaseError, acquire_lease, holder_of
 
 MARK = ".torii-demo"
-OURS = ("repositories", "work", "state", "logs", "server.yml", "torii.log", ".gitignore")
+OURS = ("repositories", "gerrit", "work", "state", "logs", "server.yml", "torii.log", ".gitignore")
 """What the demo makes in its folder, and clears away when it runs there again."""
+
+_KILL_LIMIT = 5.0
 
 _MARK_TEXT = f"""Made by `torii demo`, which clears these away and makes them anew each time it runs here: {", ".join(OURS)}.
 Whatever else is in this folder is left alone. To keep them, move them, or name another folder to the demo.
@@ -49,6 +53,11 @@ class Place:
         """The folder in which the log of each build has a name that tells which it is."""
         return self.root / "logs"
 
+    @property
+    def gerrit(self) -> Path:
+        """The folder in which a Gerrit is booted, where the story is played on one."""
+        return self.root / "gerrit"
+
     def clone(self, project: str) -> Path:
         """Return where somebody works on `project`."""
         return self.root / "work" / project
@@ -65,11 +74,33 @@ def occupied(folder: Path) -> Iterator[Place]:
         try:
             stack.callback(os.close, _claim(root))
             _refuse_if_running(root)
+            end_gerrit(root / "gerrit" / "site")
             _clear(root)
             (root / ".gitignore").write_text("*\n")
         except OSError as error:
             raise OperatorError(f"{root} cannot be used for the demo: {error.strerror or error}; name another folder") from error
         yield Place(root)
+
+
+def end_gerrit(site: Path) -> None:
+    """End the Gerrit of the site `site`, where a demo that was killed has left it running."""
+    for pid in _gerrits(site):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + _KILL_LIMIT
+        while pid in _gerrits(site) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def _gerrits(site: Path) -> list[int]:
+    """Return the processes that say themselves that they are daemons of `site`; none where there is no /proc to look into."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if words[-4:] == [b"daemon", b"-d", os.fsencode(site), b""]:
+                found.append(int(path.parent.name))
+    return found
 
 
 def _claim(root: Path) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torii.demo.ending import Account, outcome_document, print_differences, prin
 from torii.demo.engine import Engine
 from torii.demo.evidence import gather_branch, gather_change, gather_release
 from torii.demo.expectations import MERGES, branch_differences, differences, expectations
+from torii.demo.gerrit import gerrit_workshop, require_gerrit
 from torii.demo.picture import export
 from torii.demo.place import Place, occupied
 from torii.demo.plain import plain_workshop
@@ -28,7 +29,7 @@ from torii.demo.presenter import LiveScreen, PlainLines, Presenter
 from torii.demo.projects import EDITS, REPOSITORIES
 from torii.demo.story import InterruptedStoryError, Stage
 from torii.demo.workshop import Workshop
-from torii.errors import UserError
+from torii.errors import ToriiError, UserError
 from torii.git import require_git
 from torii.store.store import Store
 
@@ -44,10 +45,12 @@ _MOMENT = 0.2
 class Options:
     """What the command line says.
 
-    `live` is whether the terminal can show a screen that changes in place. `tell`, if given, is called with what happened, as JSON says it.
+    `gerrit` is whether to play on one. `live` is whether the terminal can show a screen that changes in place. `tell`, if given, is called
+    with what happened, as JSON says it.
     """
 
     folder: Path
+    gerrit: bool = False
     keep: bool = False
     svg: Path | None = None
     live: bool = False
@@ -59,13 +62,20 @@ def run_demo(options: Options, console: Console, stop: threading.Event) -> bool:
     require_git()
     if options.svg is not None and not options.svg.absolute().parent.is_dir():
         raise UserError(f"{options.svg}: there is no folder {options.svg.absolute().parent}")
-    with occupied(options.folder) as place, _logging(place), plain_workshop(place) as shop:
-        console.print(Text(f"Setting up two repositories and a Torii in {place.root}/"), soft_wrap=True)
-        place.server_yml.write_text(shop.server_yml())
-        for project, files in REPOSITORIES.items():
-            shop.found(project, files)
-        for edit in EDITS:
-            shop.make(edit)
+
+    def say(line: str) -> None:
+        console.print(Text(line), soft_wrap=True)
+
+    with ExitStack() as stack:
+        with _interruptible(stop):
+            if options.gerrit:
+                require_gerrit(say)
+            place = stack.enter_context(occupied(options.folder))
+            stack.enter_context(_logging(place))
+            opened: AbstractContextManager[Workshop] = gerrit_workshop(place, say) if options.gerrit else plain_workshop(place)
+            shop = stack.enter_context(opened)
+            say(f"Setting up two repositories and a Torii in {place.root}/")
+            _set_up(place, shop)
         engine = Engine(load_server(place.server_yml, None))
         engine.start()
         try:
@@ -73,6 +83,25 @@ def run_demo(options: Options, console: Console, stop: threading.Event) -> bool:
         finally:
             log.info("stopping")
             engine.stop()
+
+
+@contextmanager
+def _interruptible(stop: threading.Event) -> Iterator[None]:
+    """Take for an interruption what fails after somebody has asked for the end: Ctrl-C reaches the commands under way, too."""
+    try:
+        yield
+    except ToriiError:
+        if stop.is_set():
+            raise InterruptedStoryError("interrupted") from None
+        raise
+
+
+def _set_up(place: Place, shop: Workshop) -> None:
+    place.server_yml.write_text(shop.server_yml())
+    for project, files in REPOSITORIES.items():
+        shop.found(project, files)
+    for edit in EDITS:
+        shop.make(edit)
 
 
 @contextmanager
@@ -138,7 +167,7 @@ def _compare(shop: Workshop, store: Store) -> tuple[list[Account], list[str]]:
     found = {shop.change(edit): gather_change(shop, store, edit) for edit in EDITS}
     found |= {f"{project}@main": gather_release(shop, store, project) for project in REPOSITORIES}
     accounts = []
-    for expected in expectations(shop.change, shop.customs):
+    for expected in expectations(shop.change):
         evidence = found[expected.change]
         accounts.append(Account(expected, evidence, tuple(differences(expected, evidence))))
     tested = {change: evidence.tested[-1] for change, evidence in found.items() if evidence.tested and evidence.landed}

@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 from rich.text import Text
 
-from torii.demo.screen import ASCII_MARKS, Marks, Scene, lines, of_note
+from torii.demo.screen import ASCII_MARKS, Marks, Scene, is_number, lines, of_note
 from torii.demo.snapshot import Snapshot
 from torii.model.view import Decision
 from torii.results.text import clean_line
@@ -64,6 +64,7 @@ class PlainLines:
         self._console = console
         self._began = began
         self._told: set[Decision] = set()
+        self._introduced: set[str] = set()
 
     def scene(self, scene: Scene) -> None:
         self._print(f"\n{scene.number} of {scene.of}: {scene.text}")
@@ -76,8 +77,17 @@ class PlainLines:
         for made in snapshot.decisions:
             if made not in self._told and of_note(made):
                 where = f"{made.pipeline}: " if made.pipeline else ""
-                self._print(f"{made.at - self._began:6.1f} s  {where}{clean_line(made.change)}: {clean_line(made.text, 1000)}")
+                self._print(f"{made.at - self._began:6.1f} s  {where}{self._called(made, snapshot)}: {clean_line(made.text, 1000)}")
         self._told.update(snapshot.decisions)
+
+    def _called(self, made: Decision, snapshot: Snapshot) -> str:
+        """Return the change's id; with its title the first time, where the id is a mere number."""
+        name = clean_line(made.change)
+        title = next((stay.item.title for stay in (*snapshot.active, *snapshot.past) if stay.item.change == made.change), "")
+        if not title or not is_number(made.change) or made.change in self._introduced:
+            return name
+        self._introduced.add(made.change)
+        return f"{name} ({clean_line(title)})"
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, markup=False, highlight=False, emoji=False)

@@ -15,7 +15,7 @@ from rich.text import Text
 from torii.cli.stays import Stay, build_colour
 from torii.demo.snapshot import Snapshot
 from torii.model.build import Result
-from torii.model.view import BuildView, Decision
+from torii.model.view import BuildView, Decision, ItemView
 from torii.results.message import spoken_duration
 from torii.results.text import clean_line
 
@@ -34,6 +34,9 @@ _STATES = MappingProxyType({"merged": "green", "success": "green", "passed": "gr
 _WORDS = MappingProxyType({"success": "passed", "failure": "failed", "submitting": "merging"})
 _PASSING = ("being merged", "being prepared")
 _DULL = (*_PASSING, "building ", "taken into ", "passed")
+_NAME = 34
+"""Columns that an id with a title may take."""
+
 _BAD = "bold red"
 _DIM = "bright_black"
 
@@ -78,6 +81,11 @@ def of_note(made: Decision) -> bool:
     return not made.text.startswith(_PASSING)
 
 
+def is_number(change: str) -> bool:
+    """Return whether a change's id tells a reader nothing, as `gerrit:12` does."""
+    return change.rpartition(":")[2].isdecimal()
+
+
 def lines(snapshot: Snapshot, scene: Scene, width: int, height: int, marks: Marks = Marks()) -> list[Text]:
     """Return the screen: at most `height` lines, none wider than `width` columns."""
     whole = [*_heading(scene, snapshot.at, width, marks), *_queues(snapshot, width, marks)]
@@ -118,7 +126,7 @@ def _heading(scene: Scene, at: float, width: int, marks: Marks) -> Iterator[_Lin
 def _queues(snapshot: Snapshot, width: int, marks: Marks) -> Iterator[_Line]:
     lately = [stay for stay in reversed(snapshot.past) if stay.item.left_at is not None and snapshot.at - stay.item.left_at < LINGERS]
     shown = (*lately, *snapshot.active)
-    column = max((len(stay.item.change) for stay in shown), default=0)
+    column = max((len(_called(stay.item, marks)) for stay in shown), default=0)
     for name in dict.fromkeys((*PIPELINES, *(stay.item.pipeline for stay in shown))):
         mine = [stay for stay in shown if stay.item.pipeline == name]
         yield _Line(Text.assemble((name, "bold magenta"), (f"  {PIPELINES.get(name, '')}", _DIM)))
@@ -137,11 +145,17 @@ def _row(stay: Stay, at: float, column: int, marks: Marks) -> _Line:
     style = _STATES.get(state, _BAD if over or state == "failing" else "")
     place = f"{stay.place}" if stay.place and item.pipeline == "gate" else " "
     row = Text.assemble(
-        f" {place} ", (f"{clean_line(item.change):<{column}}  ", _DIM if over else ""), (f"{_WORDS.get(state, state):<9} ", style)
+        f" {place} ", (f"{_called(item, marks):<{column}}  ", _DIM if over else ""), (f"{_WORDS.get(state, state):<9} ", style)
     )
     for build in stay.current_builds:
         row.append_text(_build(build, at, marks)).append("  ")
     return _Line(row, _OVER if over else _KEEP)
+
+
+def _called(item: ItemView, marks: Marks) -> str:
+    """Return the change's id, and its title where the id is a mere number."""
+    name = clean_line(f"{item.change} {item.title}" if is_number(item.change) else item.change, 1000)
+    return name if not is_number(item.change) or len(name) <= _NAME else name[: _NAME - len(marks.more)] + marks.more
 
 
 def _reason(stay: Stay, decisions: Sequence[Decision], width: int, marks: Marks) -> Iterator[_Line]:

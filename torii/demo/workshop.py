@@ -21,12 +21,11 @@ class Customs:
     """In what a place differs from plain git.
 
     `one_by_one`: approvals arrive one after another, whoever gives them. `own_merges`: it merges by itself, so that what lands has the
-    tested tree, but may have another commit. `branch_reports`: what ran after a merge can be read there.
+    tested tree, but may have another commit.
     """
 
     one_by_one: bool = False
     own_merges: bool = False
-    branch_reports: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from torii.demo.workshop import Branches, Customs, Review
 from torii.model.build import Result
 from torii.model.ids import BuildSetId
 
-PLAIN, GERRIT = Customs(), Customs(one_by_one=True, own_merges=True, branch_reports=False)
-EXPECTED = {expected.change: expected for expected in expectations(plain_id, PLAIN)}
-ON_GERRIT = {expected.name: expected for expected in expectations(on_gerrit, GERRIT)}
+PLAIN, GERRIT = Customs(), Customs(one_by_one=True, own_merges=True)
+EXPECTED = {expected.change: expected for expected in expectations(plain_id)}
+ON_GERRIT = {expected.name: expected for expected in expectations(on_gerrit)}
 FIRST, SECOND, THIRD = map(plain_id, (CLEAR_NAMES, PRINT_RECEIPT, SELL_JUICE))
 CHEAP = plain_id(CHEAP_TEA)
 

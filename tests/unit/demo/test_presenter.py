@@ -74,3 +74,11 @@ def test_no_colour_is_used_where_none_is_wanted(monkeypatch):
         screen.scene(SCENE)
         screen.show(Snapshot(NOW, active=(stay("app:main/fix", state="failing"),)))
     assert "\x1b[31m" not in file.getvalue() and "\x1b[36m" not in file.getvalue()
+
+
+def test_a_change_whose_id_is_a_number_is_introduced_once():
+    console, file = terminal()
+    presenter = PlainLines(console, NOW)
+    numbered = stay("gerrit:12", title="Sell juice")
+    presenter.show(Snapshot(NOW, active=(numbered,), decisions=(decision("one", "gerrit:12"), decision("two", "gerrit:12"))))
+    assert [line.split("gate: ")[1] for line in file.getvalue().splitlines()] == ["gerrit:12 (Sell juice): one", "gerrit:12: two"]

@@ -69,3 +69,15 @@ def test_a_terminal_that_knows_only_ascii_gets_nothing_else():
 def test_control_characters_from_outside_reach_no_terminal():
     wild = stay("app:main/\x1b[31mred", "gate", build("unit\x1b]0;title\x07"), reason="odd\x1b[2Jreason")
     assert "\x1b" not in shown(Snapshot(NOW, active=(wild,), decisions=(decision("\x1b[2J"),)))
+
+
+def test_a_change_whose_id_is_a_number_is_shown_with_its_title():
+    numbered = stay("gerrit:12", title="Sell juice")
+    assert "gerrit:12 Sell juice  building" in shown(Snapshot(NOW, active=(numbered,)))
+    assert "Sell juice" not in shown(Snapshot(NOW, active=(stay("app:main/sell-juice", title="Sell juice"),)))
+
+
+def test_a_long_title_leaves_room_for_the_builds():
+    numbered = stay("gerrit:12", "gate", build("unit"), title="Sell juice " * 20)
+    text = shown(Snapshot(NOW, active=(numbered,)), 80)
+    assert "gerrit:12 Sell juice" in text and "unit" in text

@@ -135,7 +135,7 @@ class GerritRest:
         """Send one request and return (JSON or text of the reply, the reply)."""
         api, line = self._take()
         limit = self._connection.timeout
-        timer = threading.Timer(limit * _WHOLE + _CONNECT, line.cut)
+        timer = threading.Timer(limit * _WHOLE, line.cut)
         timer.name, timer.daemon = f"gerrit-limit-{self.name}", True
         timer.start()
         usable = False

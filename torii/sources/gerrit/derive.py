@@ -8,13 +8,14 @@ So an act is told once, whether the stream, a webhook or a catch-up led here. Wh
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from torii.model.change import Change, ChangeStatus
 from torii.model.event import ChangeUpdated
-from torii.model.ids import ChangeId
+from torii.model.ids import ChangeId, ProjectName
 from torii.model.pipeline import Cause
 from torii.sources.gerrit.approval import blockers
 from torii.sources.gerrit.facts import Account, ChangeFacts, Message, change_id
@@ -33,6 +34,7 @@ _KINDS = {
     "setHashtag": Cause.HASHTAGS_CHANGED,
     "deleteVote": Cause.VOTE_DELETED,
     "deleteReviewer": Cause.VOTE_DELETED,
+    "move": Cause.PATCHSET_CREATED,
 }
 _ENDINGS = {ChangeStatus.MERGED: Cause.MERGED, ChangeStatus.ABANDONED: Cause.ABANDONED}
 _BRINGS_APPROVAL = {Cause.PATCHSET_CREATED, Cause.RESTORED, Cause.READY}
@@ -46,7 +48,7 @@ Groups = Callable[[Account], tuple[str, ...]]
 class Rules:
     """What holds for a whole connection. `own` is Torii's account there, `labels` are those that its pipelines vote on.
 
-    `ignore` are globs of users (name or e-mail) whose acts start nothing.
+    `ignore` are globs of users (name or e-mail) whose acts start nothing. `names` maps Gerrit's names of projects to ours.
     """
 
     connection: str
@@ -54,6 +56,7 @@ class Rules:
     own: int
     labels: frozenset[str] = frozenset()
     ignore: tuple[str, ...] = ()
+    names: Mapping[ProjectName, ProjectName] = field(default_factory=lambda: MappingProxyType({}))
 
     def ignores(self, account: Account) -> bool:
         """Whether what `account` does starts nothing."""
@@ -122,7 +125,7 @@ def change_of(facts: ChangeFacts, relations: Relations, rules: Rules, groups: Gr
 
     return Change(
         id=change_id(rules.connection, facts.number),
-        project=facts.project,
+        project=rules.names.get(facts.project, facts.project),
         branch=facts.branch,
         patchset=str(facts.patchset),
         commit=facts.commit,

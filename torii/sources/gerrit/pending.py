@@ -24,12 +24,13 @@ MANY_BRANCHES = 3
 class Work:
     """What to look at now: `changes` by number with the project where it is known; `branches` of projects (None: all); everything.
 
-    `everything` is everything that happened since the last look at everything.
+    `everything` is everything that happened since the last look at everything; `thorough` where something may have been missed.
     """
 
     changes: Mapping[int, ProjectName | None] = field(default_factory=lambda: MappingProxyType({}))
     branches: Mapping[ProjectName, frozenset[str] | None] = field(default_factory=lambda: MappingProxyType({}))
     everything: bool = False
+    thorough: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.branches or self.everything)
@@ -78,7 +79,7 @@ class Pending:
             numbers = list(self._changes)[:limit]
             changes = {number: self._changes.pop(number) for number in numbers}
             branches = {project: None if names is None else frozenset(names) for project, names in self._branches.items()}
-            work = Work(changes, branches, self._everything)
+            work = Work(changes, branches, self._everything, thorough=self._everything)
             self._branches, self._everything = {}, False
             return work
 

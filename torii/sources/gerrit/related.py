@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torii.model.change import ChangeStatus
-from torii.model.ids import ProjectName, Sha
+from torii.model.ids import Sha
 from torii.model.pipeline import MergeMode
 from torii.sources.gerrit.derive import Relations
 from torii.sources.gerrit.facts import ChangeFacts
@@ -169,9 +169,3 @@ def _on(facts: ChangeFacts, below: Standing, parent: Relative) -> Standing:
 
 def _word(status: ChangeStatus) -> str:
     return {ChangeStatus.OPEN: "NEW", ChangeStatus.MERGED: "MERGED", ChangeStatus.ABANDONED: "ABANDONED"}[status]
-
-
-def land_merged(memory: Memory, project: ProjectName, facts: ChangeFacts) -> None:
-    """Remember that a merged change's commit is in its branch."""
-    if facts.status is ChangeStatus.MERGED:
-        memory.land(project, [facts.commit])

@@ -204,7 +204,7 @@ class GitLab:
 
     def health(self, project: str = "app") -> str:
         assert self.source is not None
-        return self.source.health()[ProjectName(project)]
+        return self.source.project_health()[ProjectName(project)]
 
     def wait_for_health(self, good: Callable[[str], bool], project: str = "app") -> str:
         return wait_until(lambda: self.health(project) if good(self.health(project)) else None, LIMIT)

@@ -105,7 +105,7 @@ def test_a_wrong_password_is_said_so_and_never_shown(tmp_path):
         server.password = "right"
         source.start(None)
         try:
-            state = wait_until(lambda: next((text for text in source.health().values() if text != "not read yet"), None), 20.0)
+            state = wait_until(lambda: next((text for text in source.project_health().values() if text != "not read yet"), None), 20.0)
         finally:
             source.stop(5.0)
     assert state != "ok"

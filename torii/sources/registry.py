@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -37,9 +36,10 @@ def _gerrit(
     compose: Compose,
     pipelines: Sequence[PipelineSpec],
 ) -> Source:
-    # What it needs takes a while to load, and few need it.
-    opened: Source = importlib.import_module("torii.sources.gerrit").GerritSource(connection, projects, mirrors, post, compose, pipelines)
-    return opened
+    from torii.sources.gerrit.source import GerritSource  # what it needs takes a while to load, and few need it
+
+    assert isinstance(connection, GerritConnection)
+    return GerritSource(connection, projects, mirrors, post, compose, pipelines)
 
 
 SOURCES: dict[type[Connection], Opener] = {GitConnection: _git, GerritConnection: _gerrit}

@@ -68,6 +68,11 @@ class Poller:
         with self._changed:
             return {name: turn.state for name, turn in self._turns.items()}
 
+    def problems(self) -> dict[ProjectName, str]:
+        """Return, for the projects at which the last look failed, why it did."""
+        with self._changed:
+            return {name: turn.state for name, turn in self._turns.items() if turn.failures}
+
     def stop(self, timeout: float) -> bool:
         """Start no more looks and wait up to `timeout` seconds for those under way; return whether all ended."""
         deadline = time.monotonic() + timeout

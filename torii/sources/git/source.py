@@ -81,7 +81,11 @@ class GitSource:
     def wake(self, project: ProjectName | None = None) -> None:
         self._poller.wake(project)
 
-    def health(self) -> Mapping[ProjectName, str]:
+    def health(self) -> str:
+        """Return `ok`, or in words what is wrong with which project."""
+        return "; ".join(f"{project}: {words}" for project, words in self._poller.problems().items()) or "ok"
+
+    def project_health(self) -> Mapping[ProjectName, str]:
         """Return the state of each project in words: `ok`, or what is wrong with it or left alone in it."""
         return self._poller.health()
 

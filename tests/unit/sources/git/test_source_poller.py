@@ -83,6 +83,7 @@ def test_a_failure_is_told_and_tried_again_later_and_later(start, looks, monkeyp
     poller = start()
     wait_until(lambda: looks.seen.count(A) >= 4)
     assert poller.health() == {A: "the server is on fire", B: "ok"}
+    assert poller.problems() == {A: "the server is on fire"}
     looks.errors.clear()
     wait_until(lambda: poller.health()[A] == "ok")
 

@@ -71,7 +71,8 @@ def test_a_connection_gets_the_source_of_its_kind_with_its_own_projects(tmp_path
     ]
     source = open_source(GitConnection("one"), projects, tmp_path, lambda events, cursor=None: None, lambda report: "")
     assert source.name == "one"
-    assert source.health() == {"a": "not read yet"}
+    assert source.project_health() == {"a": "not read yet"}
+    assert source.health() == "ok"
 
 
 def test_a_connection_of_no_known_kind_is_an_error_in_words(tmp_path):

@@ -87,8 +87,12 @@ class WebServer:
         self._server.server_close()
 
     @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
     def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def next_answer(self, asked: Asked) -> Answer:
         with self._lock:
@@ -262,7 +266,7 @@ class SshServer:
             if self.hangs == "key exchange":
                 connected.sendall(b"SSH-2.0-Hanging\r\n")
                 continue
-            transport = paramiko.Transport(connected)
+            transport = _Transport(connected)
             transport.add_server_key(self.host_key)
             with self._lock:
                 self._transports.append(transport)
@@ -270,9 +274,12 @@ class SshServer:
             transport.start_server(event=threading.Event(), server=_Session(self))
 
     def take(self, command: str, channel: paramiko.Channel) -> None:
-        """Carry out what a client asks for."""
+        """Carry out what a client asks for, once that was told yes."""
         self.commands.append(command)
-        threading.Thread(target=self._carry_out, args=(command, channel), name="misbehaving-ssh-command", daemon=True).start()
+        thread = threading.Thread(target=self._carry_out, args=(command, channel), name="misbehaving-ssh-command", daemon=True)
+        transport = channel.get_transport()
+        assert isinstance(transport, _Transport)
+        transport.begin_after_reply = thread
 
     def _carry_out(self, command: str, channel: paramiko.Channel) -> None:
         if command == "gerrit stream-events" and not self.refuses:
@@ -285,6 +292,18 @@ class SshServer:
             channel.sendall(said)
             channel.send_exit_status(1 if self.refuses else status)
             channel.close()
+
+
+class _Transport(paramiko.Transport):
+    """Begins a command when the client has been told that it will be: no earlier, or its end could overtake that."""
+
+    begin_after_reply: threading.Thread | None = None
+
+    def _send_user_message(self, data: paramiko.Message) -> None:
+        super()._send_user_message(data)  # type: ignore[misc]
+        if self.begin_after_reply is not None and data.asbytes()[:1] == paramiko.common.cMSG_CHANNEL_SUCCESS:
+            self.begin_after_reply.start()
+            self.begin_after_reply = None
 
 
 class _Session(paramiko.ServerInterface):

@@ -77,15 +77,19 @@ class SshConnection:
         return f"ssh://{self._connection.user}@{self._host}:{self._connection.ssh_port}"
 
     def open(self) -> None:
-        """Connect and log in, within the connection's time limit.
+        """Connect and log in, each within the connection's time limit.
 
         Raises GerritUnavailableError, GerritHostKeyError or GerritLoginError.
         """
         known = self._known_hosts()
         key = self._key()
-        with self._limited(self._connection.timeout):
+        limit = self._connection.timeout
+        try:
+            connected = dial(self._host, self._connection.ssh_port, limit, self._closed)
+        except OSError as error:
+            raise self._failed(error) from error
+        with self._limited(limit):
             try:
-                connected = dial(self._host, self._connection.ssh_port, self._connection.timeout, self._closed)
                 self._hold(connected)
                 self._log_in(connected, key)
             except GerritError:
@@ -266,7 +270,7 @@ class SshConnection:
             return "while connecting"
         if not transport.initial_kex_done:
             return "in the key exchange" if transport.remote_version else "before it said it speaks SSH"
-        return "to a command" if transport.is_authenticated() else "in the login"
+        return "at a command" if transport.is_authenticated() else "in the login"
 
     def _refused(self, error: Exception) -> str:
         user, key = self._connection.user, self._connection.key

@@ -110,6 +110,7 @@ def test_a_file_comes_out_of_its_base64() -> None:
     with WebServer([Answer(body=b"am9iczoge30K", kind="text/plain; charset=ISO-8859-1"), Answer(body=b"!!", kind="text/plain")]) as server:
         rest = open_rest(server.url)
         assert rest.get_content("projects/demo/branches/main/files/torii.yml/content") == b"jobs: {}\n"
+        assert server.asked[0].headers["Accept"] == "text/plain"  # who accepts JSON is given a JSON string instead
         assert "base64" in str(unavailable(lambda: rest.get_content("projects/demo/branches/main/files/torii.yml/content")))
 
 

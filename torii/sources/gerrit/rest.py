@@ -12,8 +12,9 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any, Literal, NoReturn
 from urllib.parse import quote as _percent
 
@@ -44,6 +45,9 @@ _WHOLE = 4.0
 
 _PAUSES = (0.3, 1.0, 3.0)
 """Seconds before the second, third and fourth attempt at a GET."""
+
+_AS_EVER: Mapping[str, str] = MappingProxyType({})
+"""No headers beside those of every request."""
 
 Method = Literal["get", "post", "put", "delete"]
 
@@ -81,7 +85,8 @@ class GerritRest:
 
     def get_content(self, path: str) -> bytes:
         """Return the file that Gerrit gives, in base64, at `path` (`.../content`). As patient as `get`."""
-        body, response = self._patiently(path, ())
+        # Who accepts JSON is given the file as a JSON string, which cannot hold every file.
+        body, response = self._patiently(path, (), {"Accept": "text/plain"})
         try:
             return base64.b64decode(body, validate=True)
         except (TypeError, ValueError, binascii.Error):
@@ -117,11 +122,13 @@ class GerritRest:
         for api, _ in idle:
             api.session.close()
 
-    def _patiently(self, path: str, params: Sequence[tuple[str, str]]) -> tuple[Any, requests.Response]:
+    def _patiently(
+        self, path: str, params: Sequence[tuple[str, str]], headers: Mapping[str, str] = _AS_EVER
+    ) -> tuple[Any, requests.Response]:
         deadline = time.monotonic() + 2 * self._connection.timeout
         for pause in _PAUSES:
             try:
-                return self._once("get", path, params, None)
+                return self._once("get", path, params, None, headers)
             except GerritUnavailableError as error:
                 wait = max(pause * self._patience * random.uniform(0.5, 1.0), error.retry_after or 0.0)
                 if self._stopping.is_set() or time.monotonic() + wait >= deadline:
@@ -129,9 +136,11 @@ class GerritRest:
                 log.info("gerrit.asked_again", connection=self.name, path=path, next_in=round(wait, 1), reason=str(error))
             if self._stopping.wait(wait):
                 break
-        return self._once("get", path, params, None)
+        return self._once("get", path, params, None, headers)
 
-    def _once(self, method: Method, path: str, params: Sequence[tuple[str, str]], body: object | None) -> tuple[Any, requests.Response]:
+    def _once(
+        self, method: Method, path: str, params: Sequence[tuple[str, str]], body: object | None, headers: Mapping[str, str] = _AS_EVER
+    ) -> tuple[Any, requests.Response]:
         """Send one request and return (JSON or text of the reply, the reply)."""
         api, line = self._take()
         limit = self._connection.timeout
@@ -139,7 +148,7 @@ class GerritRest:
         timer.name, timer.daemon = f"gerrit-limit-{self.name}", True
         timer.start()
         usable = False
-        named: dict[str, Any] = {} if body is None else {"json": body}
+        named: dict[str, Any] = {"headers": headers} if body is None else {"headers": headers, "json": body}
         try:
             call = getattr(api, method)
             found, response = call(path, True, params=list(params), timeout=(min(limit, _CONNECT), limit), allow_redirects=False, **named)

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import struct
 import subprocess
@@ -187,6 +188,18 @@ def test_a_folder_that_is_somebody_elses_is_refused_in_a_sentence(tmp_path):
     assert refused.code == 2
     assert refused.said == ""
     assert re.fullmatch(r"torii: .*my demo is not empty, and no demo was ever here; name a new or an empty folder\n", refused.complained)
+
+
+def test_without_what_a_gerrit_needs_it_says_so_before_it_makes_anything(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "git").symlink_to(str(shutil.which("git")))
+    environment = {**strangers_environment(tmp_path / "home"), "PATH": str(tmp_path / "bin")}
+    command = [sys.executable, "-m", "torii", "demo", "--gerrit", "my demo"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"^torii: .*(needs Java|Maven).*: (pip|sudo apt-get) install", done.stderr)
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "my demo").exists()
 
 
 @contextmanager

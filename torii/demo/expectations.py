@@ -189,10 +189,9 @@ def _standing(expected: Expectation, found: Evidence) -> Iterator[str]:
 
 
 def _told(expected: Expectation, found: Evidence) -> Iterator[str]:
-    where = "its git note does not say" if isinstance(found.standing, Branches) else "no message on it says"
     for text in expected.told:
         if text not in found.told:
-            yield f"{where} {text!r}"
+            yield f"Torii has not written {text!r} on it"
 
 
 def _store(expected: Expectation, found: Evidence) -> Iterator[str]:

@@ -80,7 +80,7 @@ WRONG: list[tuple[str, Callable[[Evidence], Evidence], str]] = [
     (FIRST, lambda found: replace(found, standing=Branches(frozenset({"gate"}))), "merged, but still has its branch in gate/"),
     (CHEAP, lambda found: replace(found, standing=Branches()), "its review branch is gone, though it did not merge"),
     (CHEAP, ended("check", "success"), "in check it is 'success' (), and was to be 'merge conflict'"),
-    (SECOND, lambda found: replace(found, told=found.told.replace("tests.receipt", "")), "its git note does not say '* tests.receipt'"),
+    (SECOND, lambda found: replace(found, told=found.told.replace("tests.receipt", "")), "Torii has not written '* tests.receipt' on it"),
     (SECOND, ended("gate", "merged"), "in gate it is 'merged' (), and was to be 'failure'"),
     (SECOND, with_a_job_that_ended("unit", Result.SUCCESS), "in gate the job unit ended SUCCESS, and was to end FAILURE"),
     ("library:main/check-spelling", without_builds, "in check the job spelling ended not at all, and was to end SUCCESS"),
@@ -118,7 +118,7 @@ WRONG_ON_GERRIT: list[tuple[str, Callable[[Evidence], Evidence], str]] = [
     ("sell-tea", lambda found: replace(found, standing=Review("MERGED", 0)), "Torii's vote on it is +0, and was to be +1"),
     ("cheap-tea", lambda found: replace(found, standing=Review("NEW", 1)), "Torii's vote on it is +1, and was to be -1"),
     ("print-receipt", lambda found: replace(found, standing=Review("MERGED", -1)), "Gerrit says that it is MERGED, and was to say NEW"),
-    ("cheap-tea", lambda found: replace(found, told="Build succeeded."), "no message on it says 'menu.txt'"),
+    ("cheap-tea", lambda found: replace(found, told="Build succeeded."), "Torii has not written 'menu.txt' on it"),
     (
         "sell-juice",
         lambda found: replace(found, tested=(replace(found.tested[0], contains=frozenset()), found.tested[1])),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +106,24 @@ def test_a_relative_folder_is_meant_from_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with occupied(Path("demo")) as place:
         assert place.root == tmp_path / "demo"
+
+
+def daemon_of(site: Path) -> subprocess.Popen[bytes]:
+    """A process that says of itself what Gerrit's does."""
+    command = [sys.executable, "-c", "print(flush=True); input()", "daemon", "-d", str(site)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def test_a_gerrit_that_a_killed_demo_left_is_ended_and_no_other_one(folder, tmp_path):
+    mine, other = daemon_of(folder / "gerrit" / "site"), daemon_of(tmp_path / "gerrit" / "site")
+    try:
+        with occupied(folder):
+            assert mine.wait(5) == -signal.SIGKILL
+            assert other.poll() is None
+    finally:
+        for process in (mine, other):
+            process.kill()
+            process.communicate(timeout=5)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torii.model.build import Result, TestSummary
+from torii.model.build import FileComment, Result, TestSummary
 from torii.model.ids import BuildId, BuildSetId, ChangeId, ItemId, PipelineName, ProjectName, QueueName, Sha
 from torii.model.pipeline import Manager, PipelineSpec
 from torii.model.view import BuildView, Decision, ItemView, Records
@@ -21,6 +21,7 @@ PIPELINES = (
     PipelineSpec(PipelineName("gate"), Manager.DEPENDENT, description="Approved changes, each tested on top of those ahead, then merged."),
     PipelineSpec(PipelineName("post"), Manager.SUPERCEDENT, description="What runs after a merge."),
 )
+REVIEW = "https://review.example.com/c/app/+/12"
 HOSTILE = '<script>document.title="owned"</script><img src=x onerror=document.title="owned"> "quoted" \u202egnp.exe\x1b[31m'
 
 
@@ -124,7 +125,9 @@ class Afternoon:
             self.blobs.put(layout.artifact(build.id, path), content)
         ended, tests = time.time(), more.get("tests")
         duration = ended - (build.started_at or ended)
-        record = BuildRecord(result, build.started_at, ended, duration, more.get("reason", ""), tests, tuple(artifacts or {}), "worker-1")
+        comments = more.pop("comments", ())
+        reason = more.get("reason", "")
+        record = BuildRecord(result, build.started_at, ended, duration, reason, tests, tuple(artifacts or {}), "worker-1", comments)
         self.blobs.put(layout.record(build.id), encode(record))
         done = replace(build, state="done", result=result, ended_at=ended, duration=duration, **more)
         self.put(done)
@@ -133,7 +136,9 @@ class Afternoon:
 
 def fill(afternoon: Afternoon) -> None:
     """A failure in the gate, a change re-tested without it, checks on the way, and what left before."""
-    a = afternoon.item(1, "app:main/fix-login", "Refuse empty passwords", ago=180, reason="Its builds run on top of main at 0f6b1c2d.")
+    a = afternoon.item(
+        1, "app:main/fix-login", "Refuse empty passwords", ago=180, url=REVIEW, reason="Its builds run on top of main at 0f6b1c2d."
+    )
     afternoon.build(a, "lint", "done", ago=120, result=Result.SUCCESS)
     unit = afternoon.build(a, "unit", ago=95)
     afternoon.build(a, "docs", "waiting", voting=False, reason="It waits for unit.")
@@ -147,9 +152,8 @@ def fill(afternoon: Afternoon) -> None:
     afternoon.log(failed, COLOURFUL + FAILURES)
     failing = tuple(f"tests.test_cache.TestLimit.test_{name}" for name in ("evicts_the_oldest", "keeps_the_newest", "counts_bytes[utf-8]"))
     tests = TestSummary(128, 7, 2, failing)
-    afternoon.end(
-        failed, Result.FAILURE, {"report.xml": b"<testsuite/>", "dist/app-1.0.tar.gz": b"x" * 34567}, tests=tests, reason="7 tests failed"
-    )
+    artifacts = {"report.xml": b"<testsuite/>", "dist/app-1.0.tar.gz": b"x" * 34567}
+    afternoon.end(failed, Result.FAILURE, artifacts, tests=tests, reason="7 tests failed", comments=COMMENTS)
     c = afternoon.item(
         3, "web:main/dark-mode", "Follow the system's dark mode", ago=120, built_on=(a.change,), build_set=BuildSetId("k3f9-3.2"),
         reason="It is tested again without app:main/new-cache, which failed ahead of it.",
@@ -194,6 +198,11 @@ def fill(afternoon: Afternoon) -> None:
         afternoon.leave(gone, outcome, reason, ago=ago)
 
 
+COMMENTS = (
+    FileComment("src/cache.py", "`limit` may be negative, and then nothing is ever evicted", 14),
+    FileComment("src/a/very/long/path/that/somebody/thought/of/for/a/module/of/theirs.py", "split this:\n  it does two things", 120, 145),
+    FileComment("README", HOSTILE),
+)
 COLOURFUL = (
     "\x1b[1m$ tox -e py311\x1b[0m\n"
     "Receiving objects:   1%\rReceiving objects:  50%\rReceiving objects: 100% (1200/1200), done.\n"

@@ -7,7 +7,8 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.support import parts
 from tests.support.pages import PIPELINES, Afternoon, fill
-from torii.config.settings import WebSettings
+from torii.config.settings import GerritConnection, WebSettings
+from torii.runtime.ports import Health
 from torii.web.server import WebServer
 
 expect.set_options(timeout=20_000)  # of a machine that has more to do than this
@@ -30,9 +31,25 @@ def afternoon(tmp_path):
     afternoon.close()
 
 
+class Told:
+    """How Torii is, as the test says."""
+
+    def __init__(self) -> None:
+        self.health = Health("", (("local", "ok"), ("review", "ok")))
+
+    def __call__(self) -> Health:
+        return self.health
+
+
 @pytest.fixture
-def web(afternoon):
-    web = WebServer(WebSettings(port=0), afternoon.store, afternoon.blobs, PIPELINES)
+def told():
+    return Told()
+
+
+@pytest.fixture
+def web(afternoon, told):
+    connections = [GerritConnection("review", "http://review.localhost")]
+    web = WebServer(WebSettings(port=0), afternoon.store, afternoon.blobs, PIPELINES, connections=connections, health=told)
     web.start()
     yield web
     web.stop()

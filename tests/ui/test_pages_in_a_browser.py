@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from tests.support.pages import build_id
 from torii.model.build import Result
+from torii.runtime.ports import Health
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -153,6 +154,43 @@ def test_a_click_on_a_number_marks_its_line(open_page):
     expect(page).to_have_url(re.compile("#L3$"))
     expect(page.locator("#L3")).to_have_class(re.compile("here"))
     expect(page.locator("#L12")).not_to_have_class(re.compile("here"))
+
+
+def test_what_a_build_says_of_lines_of_files_is_a_table_that_cannot_do_harm(open_page):
+    page = open_page(f"/builds/{FAILED}")
+    rows = page.get_by_role("region", name="3 comments on files").get_by_role("row")
+    expect(rows).to_have_count(4)
+    expect(rows.nth(1)).to_contain_text("src/cache.py:14")
+    expect(rows.nth(3)).to_contain_text("<script>")
+    assert page.locator("main img, main script").count() == 0
+    assert "owned" not in page.title().split("·")[-1]
+
+
+def test_a_change_leads_to_its_own_page(open_page):
+    for path in ("/", "/items/k3f9-1", "/changes/app:main/fix-login"):
+        link = open_page(path).locator("main").get_by_role("link", name="on review.example.com")
+        expect(link).to_have_count(1)
+        expect(link).to_have_attribute("href", "https://review.example.com/c/app/+/12")
+        expect(link).to_be_visible()
+
+
+def test_what_is_not_well_is_seen_without_a_reload_and_goes_again(open_page, told):
+    page = open_page("/", tolerant=True)
+    expect(page.locator(".notice")).to_have_count(0)
+    told.health = Health("", (("review", "the event stream is down since 12:04: connection refused"),))
+    expect(page.get_by_role("region", name="Not everything is well")).to_contain_text("the event stream is down since 12:04")
+    told.health = Health("nothing can be recorded, so nothing is done: the disk is full")
+    expect(page.get_by_role("region", name="Torii cannot work just now")).to_contain_text("the disk is full")
+    told.health = Health()
+    expect(page.locator(".notice")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_not_well_can_be_read(open_page, told, scheme):
+    told.health = Health("nothing can be recorded: the disk is full", (("review", f"the stream is down: {'x' * 300}"),))
+    page = open_page("/", 360, 740, color_scheme=scheme)
+    assert page.evaluate(CONTRAST) == []
+    assert page.evaluate(WIDEST) <= 361
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import logging
 import socket
 import threading
 import time
 import urllib.request
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.pages import build_id
 from torii.config.settings import WebSettings
-from torii.errors import OperatorError
+from torii.errors import OperatorError, WebhookSecretError
 from torii.web import server
 from torii.web.server import WebServer
 
@@ -134,6 +136,75 @@ def test_rubbish_is_answered_and_forgotten(web):
             assert _closed(client)
     with urllib.request.urlopen(f"{web.url}/health", timeout=10) as answer:
         assert answer.status == 200
+
+
+class Taker:
+    """Takes what it is told, with a secret."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    def take_webhook(self, secret: str, body: bytes) -> None:
+        if secret != SECRET:
+            raise WebhookSecretError("wrong")
+        self.bodies.append(body)
+
+
+SECRET = "open-sesame-4711"
+
+
+@pytest.fixture
+def taker():
+    return Taker()
+
+
+@pytest.fixture
+def hooked(afternoon, taker):
+    web = WebServer(WebSettings(port=0), afternoon.store, afternoon.blobs, webhooks={"review": taker})
+    web.start()
+    yield web
+    web.stop()
+
+
+def test_a_webhook_is_taken_and_its_secret_is_in_no_log(hooked, taker, caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+    with capture_logs() as logs, connect(hooked) as client:
+        for target, status in ((f"/webhooks/review?secret={SECRET}", 204), (f"/webhooks/review?secret={SECRET}x", 403)):
+            client.sendall(f"POST {target} HTTP/1.1\r\nHost: torii\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+            assert client.recv(4096).startswith(b"HTTP/1.1 %d" % status)
+        client.sendall(f"GARBAGE {SECRET}\r\n\r\n".encode())
+        assert _closed(client)
+    assert taker.bodies == [b"{}"]
+    written = capfd.readouterr()
+    assert SECRET not in f"{logs}{caplog.text}{written.out}{written.err}"
+
+
+def test_a_webhook_that_is_too_long_is_refused_before_it_has_come(hooked, taker):
+    start = f"POST /webhooks/review?secret={SECRET} HTTP/1.1\r\nHost: torii\r\n"
+    with connect(hooked) as client:
+        client.sendall(f"{start}Content-Length: 100000000\r\n\r\n{{".encode())
+        assert client.recv(4096).startswith(b"HTTP/1.1 413")
+    with connect(hooked) as client:
+        client.sendall(f"{start}Transfer-Encoding: chunked\r\n\r\n".encode())
+        chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+        for _ in range(70):
+            client.sendall(chunk)
+        assert client.recv(4096).startswith(b"HTTP/1.1 413")
+    assert taker.bodies == []
+
+
+def test_many_webhooks_at_once_are_answered_at_once(hooked, taker):
+    request = f"POST /webhooks/review HTTP/1.1\r\nHost: torii\r\nX-Torii-Secret: {SECRET}\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(hooked)) for _ in range(20)]
+        for _ in range(10):
+            for client in clients:
+                client.sendall(request)
+            for client in clients:
+                assert client.recv(4096).startswith(b"HTTP/1.1 204")
+    assert len(taker.bodies) == 200
+    assert time.monotonic() - began < 10
 
 
 def _closed(client: socket.socket) -> bool:

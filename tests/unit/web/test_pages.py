@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from tests.support.asking import ask
-from tests.support.pages import COLOURFUL, HOSTILE, PIPELINES, Afternoon, build_id, fill
+from tests.support.pages import COLOURFUL, HOSTILE, PIPELINES, REVIEW, Afternoon, build_id, fill
 from torii.model.build import Result
+from torii.runtime.ports import Health
 from torii.store.errors import StoreError
 from torii.web.app import Surroundings, make_app
 from torii.web.guard import Guard, own_names
@@ -47,7 +49,15 @@ def test_the_status_page_shows_pipelines_items_and_reasons(app):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/?live", "/changes/app:main/hostile", "/items/k3f9-6", f"/builds/{build_id(f'k3f9-6.1/{HOSTILE}/1')}", "/changes/<script>x"],
+    [
+        "/",
+        "/?live",
+        "/changes/app:main/hostile",
+        "/items/k3f9-6",
+        f"/builds/{build_id(f'k3f9-6.1/{HOSTILE}/1')}",
+        f"/builds/{FAILED}",
+        "/changes/<script>x",
+    ],
 )
 def test_what_came_from_a_change_is_escaped(app, path):
     text = ask(app, path).text
@@ -159,6 +169,83 @@ def test_a_build_shows_its_facts_tests_artifacts_and_log(app):
     ):
         assert shown in text
     assert "Receiving objects:  50%" not in text
+
+
+def test_a_build_shows_what_it_says_of_lines_of_files(app):
+    text = ask(app, f"/builds/{FAILED}").text
+    assert "3 comments on files" in text
+    assert '<td class="mono">src/cache.py:14</td>' in text
+    assert "theirs.py:120-145</td>" in text
+    assert '<td class="said">split this:\n  it does two things</td>' in text
+    assert '<td class="mono">README</td>' in text
+    assert "comments on files" not in ask(app, f"/builds/{RUNNING}").text
+    assert ask(app, f"/api/builds/{FAILED}").json["record"]["comments"][0]["line"] == 14
+
+
+@pytest.mark.parametrize("path", ["/", "/changes/app:main/fix-login", "/items/k3f9-1", f"/builds/{RUNNING}"])
+def test_a_change_links_to_its_own_page(app, path):
+    text = ask(app, path).text
+    assert text.count(f'href="{REVIEW}" rel="noopener noreferrer"') == 1
+    assert "on review.example.com" in text
+
+
+UNFIT = [
+    "javascript:alert(1)",
+    "JAVASCRIPT:alert(1)",
+    "data:text/html,x",
+    "//evil.example.com",
+    "ftp://x/",
+    "https://",
+    'https://x/"onclick=y',
+]
+UNFIT += ["https://user:password@x/", " https://x/", "https://x/\n", "java\nscript:x", "https://x/" + "y" * 3000, ""]
+
+
+@pytest.mark.parametrize("url", UNFIT)
+def test_what_is_no_address_of_the_web_is_no_link(tmp_path, url):
+    afternoon = Afternoon(tmp_path)
+    item = afternoon.item(1, "review:12", "Fix", url=url)
+    build = afternoon.build(item, "unit")
+    afternoon.put(replace(build, url=url))
+    app = Guard(make_app(afternoon.store, afternoon.blobs), ())
+    for path in ("/", "/changes/review:12", "/items/k3f9-1", f"/builds/{build.id}"):
+        page = ask(app, path)
+        assert page.status == 200
+        assert re.findall(r'href="(?!/[^/]|/"|#)[^"]*"', page.text) == []
+        assert "rel=" not in page.text.split("<main")[1]
+    afternoon.close()
+
+
+def test_a_build_links_to_where_it_ran(tmp_path):
+    afternoon = Afternoon(tmp_path)
+    build = afternoon.build(afternoon.item(1, "review:12", "Fix"), "unit")
+    app = Guard(make_app(afternoon.store, afternoon.blobs), ())
+    afternoon.put(replace(build, url="https://jenkins.example.com/job/unit/7/"))
+    assert 'href="https://jenkins.example.com/job/unit/7/"' in ask(app, f"/builds/{build.id}").text
+    afternoon.put(replace(build, url=f"https://torii.example.com/builds/{build.id}"))
+    assert "Also at" not in ask(app, f"/builds/{build.id}").text
+    afternoon.close()
+
+
+WELL = Health("", (("local", "ok"), ("review", "ok")))
+DEGRADED = Health("", (("local", "ok"), ("review", "the stream is down since 12:00: no route to <b>host</b>")))
+DOWN = Health("nothing can be recorded, so nothing is done: the disk is full", DEGRADED.sources)
+
+
+@pytest.mark.parametrize(
+    ("health", "status", "word"), [(WELL, 200, "ok"), (DEGRADED, 200, "degraded"), (DOWN, 503, "down")], ids=["well", "degraded", "down"]
+)
+def test_health_says_whether_torii_works_and_what_is_not_well(afternoon, health, status, word):
+    app = Guard(make_app(afternoon.store, afternoon.blobs, Surroundings(PIPELINES, health=lambda: health)), ())
+    answer = ask(app, "/health")
+    assert (answer.status, answer.json["status"], answer.json["problem"]) == (status, word, health.problem)
+    assert answer.json["sources"] == dict(health.sources)
+    assert ask(app, "/health", "HEAD").status == status
+    for page in (ask(app, "/").text, ask(app, "/?live").text):
+        assert ("Torii cannot work just now" in page) == (word == "down")
+        assert ("the disk is full" in page) == (word == "down")
+        assert ("Not everything is well" in page) == (word != "ok")
+        assert ("no route to &lt;b&gt;host&lt;/b&gt;" in page) == (word != "ok")
 
 
 def test_a_build_that_left_no_log_says_so(afternoon, app):

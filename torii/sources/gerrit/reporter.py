@@ -80,7 +80,7 @@ class Reporter:
             try:
                 done = self._attempt(report, careful)
             except GerritRefusedError as error:
-                done = _refused(report, error)
+                return _refused(report, error)
             except OperatorError as error:
                 problem, careful = str(error), True
                 self._unclear.add(report.key)

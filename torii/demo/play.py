@@ -35,7 +35,7 @@ from torii.store.store import Store
 
 log = structlog.get_logger()
 
-SETTLE = 5.0
+SETTLE = 10.0
 """Seconds in which the last reports have to reach the repositories."""
 
 _MOMENT = 0.2

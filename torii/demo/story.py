@@ -15,7 +15,7 @@ from torii.demo.snapshot import Snapshot, read_snapshot
 from torii.demo.workshop import Workshop, tip
 from torii.errors import ToriiError
 
-LIMIT = 40.0
+LIMIT = 60.0
 """Seconds that any one thing may take to happen, on a machine that is busy with other work."""
 
 _GLANCE = 0.1

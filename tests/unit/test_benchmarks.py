@@ -16,7 +16,7 @@ def last_line(printed: str) -> dict[str, object]:
 
 
 def test_every_benchmark_is_listed_and_nothing_else():
-    assert names() == ["gate", "gate-fail", "gearman", "latency", "merger", "restart", "step"]
+    assert names() == ["events", "gate", "gate-fail", "gearman", "latency", "merger", "restart", "step"]
 
 
 def test_a_benchmark_prints_its_measurement_last(capsys):
@@ -30,7 +30,7 @@ def test_a_benchmark_prints_its_measurement_last(capsys):
 
 def test_unknown_benchmarks_and_sizes_that_are_no_numbers_are_refused(capsys):
     assert main(["speed"]) == 2
-    assert "no benchmark is called speed; there are gate, gate-fail" in capsys.readouterr().err
+    assert "no benchmark is called speed; there are events, gate, gate-fail" in capsys.readouterr().err
     assert main(["step", "short=many"]) == 2
     assert "a size is a whole number: short=many" in capsys.readouterr().err
 

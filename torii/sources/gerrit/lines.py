@@ -9,6 +9,9 @@ from torii.sources.gerrit.hints import RESYNC, Hint, hint_of
 LONGEST = 4 * 1024 * 1024
 """Bytes a line. Gerrit's longest, a change with a huge commit message, stay far below."""
 
+_from_text = json.JSONDecoder().decode
+"""Faster than `json.loads` of bytes, which first looks for the encoding: Gerrit's is UTF-8."""
+
 
 class EventLines:
     """Turns pieces of a stream into hints. `unreadable` counts the lines that were no events; `lines` all of them."""
@@ -51,7 +54,7 @@ class EventLines:
             return
         self.lines += 1
         try:
-            event = json.loads(line) if len(line) <= self._longest else None
+            event = _from_text(line.decode()) if len(line) <= self._longest else None
         except (ValueError, RecursionError):
             event = None
         if not isinstance(event, dict):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from tests.support.waiting import wait_until
-from torii.model.change import BranchState, ChangeStatus
+from torii.model.change import ChangeStatus
 from torii.model.event import Merged, Moved, Refused, SubmitUnavailable
 from torii.model.pipeline import Cause
 
@@ -25,7 +25,7 @@ class SourceContract:
         lab.start()
         change = lab.wait_for("a", PUSHED)
         assert (change.id, change.project, change.branch) == (lab.id("a"), "app", "main")
-        assert (change.title, change.owner) == ("Fix the login", "Dev <dev@example.com>")
+        assert (change.title, change.owner) == ("Fix the login", lab.owner)
         assert change.status is ChangeStatus.OPEN
         assert not change.approved
         assert lab.wait_for("b", APPROVED).approved
@@ -37,11 +37,11 @@ class SourceContract:
         first = lab.push_change("a")
         assert lab.wait_for("a", PUSHED).commit == first
         second = lab.new_patchset("a")
-        assert lab.wait_for("a", PUSHED, patchset=second).commit == second
+        assert lab.wait_for("a", PUSHED, commit=second).commit == second
         lab.approve("a")
         assert lab.wait_for("a", APPROVED).approved
         lab.unapprove("a")
-        assert not lab.wait_for("a", Cause.UNAPPROVED).approved
+        lab.wait_for("a", lab.unapproving, approved=False)
         lab.abandon("a")
         assert lab.wait_for("a", Cause.ABANDONED).status is ChangeStatus.ABANDONED
         lab.restore("a")
@@ -99,7 +99,7 @@ class SourceContract:
         lab.report(lab.report_of(change, "lab-1.1:success", "unit passed"))
         assert lab.wait_for_answer("lab-1.1:success").error == ""
         lab.restart()
-        lab.report(lab.report_of(change, "lab-1.1:success", "unit passed"))
+        lab.report(lab.report_of(change, "lab-1.1:success", "unit passed", again=True))
         assert lab.wait_for_answer("lab-1.1:success", count=2).error == ""
         lab.report(lab.report_of(change, "lab-1.2:failure", "unit failed"))
         assert lab.wait_for_answer("lab-1.2:failure").error == ""
@@ -118,19 +118,22 @@ class SourceContract:
     def test_a_report_on_a_branch_reaches_its_commit(self, lab):
         lab.start()
         lab.wait_for_tip(lab.base)
-        lab.report(lab.report_of(BranchState(lab.project, "main", lab.base), "lab-2.1:success", "published"))
+        state = lab.carrying()
+        lab.report(lab.report_of(state, "lab-2.1:success", "published"))
         assert lab.wait_for_answer("lab-2.1:success").error == ""
-        assert "published" in lab.said(lab.base)
+        assert "published" in lab.said(state.commit)
 
     def test_what_was_tested_is_merged_and_told_as_merged(self, lab):
         lab.push_change("a")
         lab.approve("a")
         lab.start()
         submit = lab.staged(lab.wait_for("a", APPROVED))
-        assert lab.submit(submit).outcome == Merged(submit.commit, submit.tree)
-        assert lab.branch() == submit.commit
+        outcome = lab.submit(submit).outcome
+        assert outcome == lab.landed(submit)
+        assert outcome.tree == lab.tree(lab.branch()) == submit.tree
+        assert lab.branch() == outcome.commit
         assert lab.wait_for("a", Cause.MERGED).status is ChangeStatus.MERGED
-        lab.wait_for_tip(submit.commit)
+        lab.wait_for_tip(outcome.commit)
         assert Cause.ABANDONED not in lab.causes("a")
 
     def test_a_submit_asked_for_again_is_answered_again_and_merges_once(self, lab):
@@ -183,7 +186,7 @@ class SourceContract:
         assert lab.wait_for_answer("lab-1.1:success").error
         lab.back()
         assert isinstance(lab.submit(submit).outcome, Merged)
-        lab.report(lab.report_of(change, "lab-1.1:success", "unit passed"))
+        lab.report(lab.report_of(change, "lab-1.1:success", "unit passed", again=True))
         assert lab.wait_for_answer("lab-1.1:success", count=2).error == ""
         assert lab.said(commit).count("unit passed") == 1
         lab.wait_for("a", Cause.MERGED)

@@ -3,49 +3,33 @@
 from __future__ import annotations
 
 import itertools
-import threading
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.support.git_servers import FileServer, HttpServer, SshServer, git, make_repository
-from tests.support.waiting import wait_until
+from tests.support.source_lab import LIMIT, Mailbox, SourceLab, text_of
 from torii.config.settings import GitConnection, ProjectSettings, Secret
 from torii.model.change import BranchState, Change
-from torii.model.command import Report, Submit, Verdict
-from torii.model.event import BranchMoved, ChangeUpdated, Event, ReportDone, SubmitDone
-from torii.model.ids import BuildSetId, ChangeId, ItemId, PipelineName, ProjectName, Sha
+from torii.model.command import Submit
+from torii.model.event import Merged
+from torii.model.ids import BuildSetId, ChangeId, ProjectName, Sha
 from torii.model.pipeline import Cause, MergeMode, ProjectSpec
-from torii.runtime.ports import Cursor
 from torii.sources.git import GitSource
 
-LIMIT = 40.0
+__all__ = ["LIMIT", "GitLab", "Mailbox"]
 
 
-class Mailbox:
-    """A `Post` that keeps what it is given, and the last cursor."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.events: list[Event] = []
-        self.cursor: Cursor | None = None
-
-    def __call__(self, events: Sequence[Event], cursor: Cursor | None = None) -> None:
-        with self._lock:
-            self.events.extend(events)
-            self.cursor = cursor or self.cursor
-
-
-class GitLab:
+class GitLab(SourceLab):
     """One project `app` (and more by `add_project`) with a branch `main` on `server`; pushes go past the source's transport, as files."""
 
+    unapproving = Cause.UNAPPROVED
+    owner = "Dev <dev@example.com>"
+
     def __init__(self, server: FileServer | SshServer | HttpServer, folder: Path, *, timeout: float = 20.0, poll: float = 600.0) -> None:
+        super().__init__()
         self.server = server
         self.folder = folder
         self.poll = poll
         self.timeout = timeout
-        self.box = Mailbox()
-        self.project = ProjectName("app")
-        self.source: GitSource | None = None
         self.tips: dict[str, Sha] = {}
         self._projects: list[ProjectName] = []
         self._numbers = itertools.count(1)
@@ -122,6 +106,9 @@ class GitLab:
     def branch(self, name: str = "main", project: str = "app") -> Sha:
         return Sha(self.refs(project)[f"refs/heads/{name}"])
 
+    def tree(self, commit: str) -> Sha:
+        return Sha(git("rev-parse", f"{commit}^{{tree}}", cwd=self.repository()))
+
     def said(self, commit: str, project: str = "app") -> str:
         """Return all that was reported on `commit`."""
         if "refs/notes/torii" not in self.refs(project):
@@ -144,25 +131,7 @@ class GitLab:
         )
         urls = {name: self.server.url(f"{name}.git") for name in self._projects}
         settings = [ProjectSettings(ProjectSpec(name), "lab", url, url) for name, url in urls.items()]
-        return GitSource(connection, settings, self.folder / "mirrors", self.box, _compose, patience=0.1)
-
-    def start(self, cursor: Cursor | None = None) -> None:
-        self.source = self.open()
-        self.source.start(cursor)
-
-    def stop(self) -> None:
-        if self.source is not None:
-            self.source.stop(5.0)
-            self.source = None
-
-    def restart(self) -> None:
-        """Stop, and start again from the cursor that was committed last."""
-        self.stop()
-        self.start(self.box.cursor)
-
-    def wake(self) -> None:
-        if self.source is not None:
-            self.source.wake(None)
+        return GitSource(connection, settings, self.folder / "mirrors", self.box, text_of, patience=0.1)
 
     def outage(self) -> None:
         self.server.go_away()
@@ -170,59 +139,20 @@ class GitLab:
     def back(self) -> None:
         self.server.come_back()
 
-    def close(self) -> None:
-        self.stop()
-
     # What the source said.
 
     def id(self, name: str, branch: str = "main", project: str = "app") -> ChangeId:
         return ChangeId(f"{project}:{branch}/{name}")
 
-    def told(self, name: str) -> list[ChangeUpdated]:
-        """Return all that was said of the change `name`."""
-        return [event for event in list(self.box.events) if isinstance(event, ChangeUpdated) and event.change.id == self.id(name)]
-
-    def causes(self, name: str) -> list[Cause]:
-        return [event.cause for event in self.told(name)]
-
-    def wait_for(self, name: str, cause: Cause, patchset: str | None = None) -> Change:
-        """Wait until the last word on the change `name` is `cause`; return the change as it was told."""
-
-        def last() -> Change | None:
-            told = self.told(name)
-            if told and told[-1].cause is cause and patchset in (None, told[-1].change.patchset):
-                return told[-1].change
-            return None
-
-        return wait_until(last, LIMIT)
-
-    def moves(self, branch: str = "main") -> list[BranchMoved]:
-        return [event for event in list(self.box.events) if isinstance(event, BranchMoved) and event.branch == branch]
-
-    def wait_for_tip(self, commit: Sha | None, branch: str = "main") -> BranchMoved:
-        return wait_until(lambda: next((event for event in self.moves(branch) if event.new == commit), None), LIMIT)
-
-    def health(self, project: str = "app") -> str:
-        assert self.source is not None
-        return self.source.project_health()[ProjectName(project)]
-
-    def wait_for_health(self, good: Callable[[str], bool], project: str = "app") -> str:
-        return wait_until(lambda: self.health(project) if good(self.health(project)) else None, LIMIT)
-
     # What the gate asks of it.
 
-    def report_of(self, subject: Change | BranchState, key: str, reason: str = "all jobs passed") -> Report:
-        return Report(key, ItemId("lab-1"), PipelineName("check"), subject, Verdict.SUCCESS, reason)
+    def carrying(self) -> BranchState:
+        """Return a state of the branch that can be reported on, as every commit of plain git can."""
+        return BranchState(self.project, "main", self.base)
 
-    def report(self, *reports: Report) -> None:
-        assert self.source is not None
-        self.source.report(reports)
-
-    def answers(self, key: str) -> list[ReportDone]:
-        return [event for event in list(self.box.events) if isinstance(event, ReportDone) and event.key == key]
-
-    def wait_for_answer(self, key: str, count: int = 1) -> ReportDone:
-        return wait_until(lambda: self.answers(key) if len(self.answers(key)) >= count else None, LIMIT)[-1]
+    def landed(self, submit: Submit) -> Merged:
+        """Return how `submit` should have ended: plain git lands the tested commit itself."""
+        return Merged(submit.commit, submit.tree)
 
     def staged(self, change: Change, *, onto: Sha | None = None, build_set: str = "lab-1.1") -> Submit:
         """Merge `change` onto its branch on a staging ref, as a merger elsewhere would; return the submit the gate would ask for."""
@@ -232,21 +162,7 @@ class GitLab:
         tree = Sha(git("rev-parse", f"{commit}^{{tree}}", cwd=self.developer))
         return Submit(BuildSetId(build_set), change, onto, commit, tree, MergeMode.MERGE_ALWAYS)
 
-    def submit(self, submit: Submit) -> SubmitDone:
-        """Ask for it, and wait for the answer."""
-        assert self.source is not None
-        before = len(self._submitted(submit))
-        self.source.submit(submit)
-        return wait_until(lambda: self._submitted(submit)[before:], LIMIT)[0]
-
-    def _submitted(self, submit: Submit) -> list[SubmitDone]:
-        return [event for event in list(self.box.events) if isinstance(event, SubmitDone) and event.build_set == submit.build_set]
-
     def _password_file(self) -> Path:
         path = self.folder / "password"
         path.write_text(f"{self.server.password}\n")
         return path
-
-
-def _compose(report: Report) -> str:
-    return f"{report.pipeline}: {report.verdict.value}: {report.reason}"

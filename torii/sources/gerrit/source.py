@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from torii.model.ids import ProjectName
 from torii.model.pipeline import PipelineSpec
 from torii.runtime.ports import Cursor, Post
 from torii.sources.gerrit.cursor import Progress, load
+from torii.sources.gerrit.errands import Errands
 from torii.sources.gerrit.errors import WebhookError
 from torii.sources.gerrit.facts import number_of
 from torii.sources.gerrit.hints import RESYNC, Hint
@@ -35,15 +37,8 @@ from torii.sources.gerrit.stream import EventStream
 from torii.sources.gerrit.submit import GerritSubmitter
 from torii.sources.gerrit.watchdog import Pulse, Watchdog, Watched
 from torii.sources.gerrit.webhooks import hints_of_body, is_secret
-from torii.sources.lanes import Lanes
 
 log = structlog.get_logger()
-
-REPORT_LANES = 4
-"""Changes that are reported on side by side; reports on one change keep their order."""
-
-SUBMITS = 5
-"""Submits carried out before they are answered, where many are asked for at once."""
 
 _STUCK = 10.0
 """How many of its time limits a call of Gerrit may take until nobody believes in it any more: far more than any call ever takes."""
@@ -89,12 +84,10 @@ class GerritSource:
         self._stream: EventStream | None = None
         if connection.events in (EventsBy.STREAM, EventsBy.BOTH):
             self._stream = EventStream(connection, self._hinted, self._up, patience)
-        self._reporter = Reporter(self._rest, compose, self._stopping, patience)
-        self._submitter = GerritSubmitter(
-            self._rest, _states(connection, projects, mirrors), self._identity.rules, self._stopping, patience
-        )
-        self._reports: Lanes[int, Report] = Lanes(f"report-{connection.name}", self._deliver)
-        self._submits: Lanes[str, Submit] = Lanes(f"submit-{connection.name}", self._carry_out)
+        self._theirs = {ours: name for name, ours in self._names.items()}
+        self._reporter = Reporter(self._rest, lambda report: compose(_renamed(report, self._names)), self._stopping, patience)
+        submitter = GerritSubmitter(self._rest, _states(connection, projects, mirrors), self._identity.rules, self._stopping, patience)
+        self._errands = Errands(connection.name, self._reporter, submitter, post, self._tried, self._stopping)
 
     @property
     def name(self) -> str:
@@ -111,7 +104,7 @@ class GerritSource:
 
     def wake(self, project: ProjectName | None = None) -> None:
         """Look now at all that happened: Gerrit tells of all projects at once."""
-        if project is None or project in self._names.values():
+        if project is None or project in self._theirs:
             self._listener.add([RESYNC])
 
     def take_webhook(self, secret: str, body: bytes) -> None:
@@ -143,22 +136,15 @@ class GerritSource:
         return [*self._watchdog.problems(), *self._listener.problems(), *([stream] if stream != "ok" else [])]
 
     def report(self, reports: Sequence[Report]) -> None:
-        """See `torii.runtime.ports.Source`. Reports on one change are delivered in order, those on others side by side."""
-        ours = set(self._names.values())
-        by_lane: dict[int, list[Report]] = {}
-        for report in reports:
-            if report.subject.project in ours:
-                by_lane.setdefault(hash(report.subject.id) % REPORT_LANES, []).append(report)
-            else:
-                self._post([ReportDone(report.key, f"{report.subject.project} is not a project of {self.name} any more", final=True)])
-        for lane, mine in by_lane.items():
-            self._reports.add(lane, mine)
+        gone = f"is not a project of {self.name} any more"
+        self._errands.report([_renamed(report, self._theirs) for report in reports if report.subject.project in self._theirs])
+        if others := [report for report in reports if report.subject.project not in self._theirs]:
+            self._post([ReportDone(report.key, f"{report.subject.project} {gone}", final=True) for report in others])
 
     def submit(self, submit: Submit) -> None:
-        """See `torii.runtime.ports.Source`."""
         project = submit.change.project
-        if project in self._names.values():
-            self._submits.add("all", [submit])
+        if project in self._theirs:
+            self._errands.submit(replace(submit, change=replace(submit.change, project=self._theirs[project])))
         else:
             self._post([SubmitDone(submit.build_set, SubmitUnavailable(f"{project} is not a project of {self.name} any more"))])
 
@@ -174,7 +160,7 @@ class GerritSource:
             return max(0.0, deadline - time.monotonic())
 
         ended = [self._watchdog.stop(left()), self._stream.stop(left()) if self._stream is not None else True]
-        ended += [self._listener.stop(left()), self._submits.close(left()), self._reports.close(left())]
+        ended += [self._listener.stop(left()), self._errands.close(left())]
         if not all(ended):
             log.warning("source.stopped_in_the_middle", source=self.name)
 
@@ -195,47 +181,9 @@ class GerritSource:
         listener = self._listener
         return Watched("the thread that reads changes", listener.alive, self._pulse, limit, listener.revive)
 
-    # -- what the gate asks for
-
-    def _deliver(self, _: int, reports: Sequence[Report]) -> None:
-        for report in reports:
-            if self._stopping.is_set():
-                return
-            try:
-                answer = self._reporter.deliver(report)
-            except Exception as error:
-                log.exception("source.report_failed", source=self.name, key=report.key)
-                answer = ReportDone(report.key, f"{type(error).__name__}: {error}")
-            if answer.error:
-                if self._stopping.is_set():
-                    continue  # asked for again after the next start
-                log.warning("source.report_undelivered", source=self.name, key=report.key, reason=answer.error)
-            self._post([answer])
-
-    def _carry_out(self, _: str, submits: Sequence[Submit]) -> None:
-        some = len(submits) if any(submit.change.together for submit in submits) else SUBMITS
-        for first in range(0, len(submits), some):
-            if self._stopping.is_set():
-                return
-            self._carry_out_some(submits[first : first + some])
-
-    def _carry_out_some(self, submits: Sequence[Submit]) -> None:
-        try:
-            outcomes = self._submitter.submit_all(submits)
-        except Exception as error:
-            log.exception("source.submit_failed", source=self.name, changes=[submit.change.id for submit in submits])
-            outcomes = [SubmitUnavailable(f"{type(error).__name__}: {error}")] * len(submits)
-        answers = [SubmitDone(submit.build_set, outcome) for submit, outcome in zip(submits, outcomes, strict=True)]
-        for submit, outcome in zip(submits, outcomes, strict=True):
-            log.info("source.submitted", source=self.name, change=submit.change.id, outcome=type(outcome).__name__)
-        # What a stop cut short is asked for again after the next start.
-        if done := [answer for answer in answers if not (isinstance(answer.outcome, SubmitUnavailable) and self._stopping.is_set())]:
-            self._post(done)
-        theirs = {ours: name for name, ours in self._names.items()}
-        hints: list[Hint] = []
+    def _tried(self, submits: Iterable[Submit]) -> None:
         for change in (submit.change for submit in submits):
-            hints += [Hint(theirs[change.project], change=number_of(change.id)), Hint(theirs[change.project], branch=change.branch)]
-        self._hinted(hints)
+            self._listener.add([Hint(change.project, change=number_of(change.id)), Hint(change.project, branch=change.branch)])
 
 
 class _PulsingRest(GerritRest):
@@ -252,10 +200,15 @@ class _PulsingRest(GerritRest):
             self._pulse.beat()
 
 
+def _renamed(report: Report, names: Mapping[ProjectName, ProjectName]) -> Report:
+    """Return `report` with its project called as in `names`: Gerrit may know it by another name than the gate does."""
+    return replace(report, subject=replace(report.subject, project=names[report.subject.project]))
+
+
 def _states(connection: GerritConnection, projects: Sequence[ProjectSettings], mirrors: Path) -> dict[ProjectName, LandedStates]:
     credentials = credentials_of(connection)
     return {
-        settings.name: LandedStates(
+        ProjectName(settings.path or settings.name): LandedStates(
             Remote(settings.url, credentials, connection.timeout), Mirror(mirrors / mirror_path(Path(), settings.name).name)
         )
         for settings in projects

@@ -15,10 +15,10 @@ from torii.demo.place import Place
 from torii.demo.projects import EDITS, Edit
 from torii.demo.workshop import Customs, Review
 from torii.model.ids import Sha
-from torii.testing.gerrit import NEWEST, GerritSite, LabError, PartMissingError
+from torii.testing.gerrit import NEWEST, GerritSite, LabError, PartMissingError, Provision
 from torii.testing.gerrit.cache import cache_folder
-from torii.testing.gerrit.jars import class_path
 from torii.testing.gerrit.java import find_java
+from torii.testing.gerrit.recipe import prepared_site
 from torii.testing.gerrit.workbench import new_change_id
 
 CONNECTION = "gerrit"
@@ -62,14 +62,20 @@ class NoGerritError(PartMissingError):
 
 
 def require_gerrit(say: Callable[[str], None]) -> None:
-    """Have all that a Gerrit needs, jars that are not in the cache fetched. Raises NoGerritError, which says what is missing."""
+    """Have all that a Gerrit needs in the cache: fetched and initialised where that is not done yet.
+
+    Raises NoGerritError, which says what is missing and what to do; LabError where it is there and does not work.
+    """
+    cache = cache_folder(NEWEST)
     try:
         find_java(NEWEST)
-        if not cache_folder(NEWEST).exists():
-            say(f"Fetching Gerrit {NEWEST} with Maven: some 90 MB, once for this machine")
-        class_path(NEWEST)
+        if not cache.exists():
+            say(f"Fetching Gerrit {NEWEST} with Maven into {cache}/: some 90 MB, once for this machine")
+        prepared_site(NEWEST, Provision.TORII)
     except PartMissingError as error:
         raise NoGerritError(str(error)) from None
+    except OSError as error:
+        raise NoGerritError(f"Gerrit {NEWEST} cannot be kept in {cache}: {error.strerror or error}; set XDG_CACHE_HOME") from error
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from torii.demo.ending import Account, outcome_document, print_differences, prin
 from torii.demo.engine import Engine
 from torii.demo.evidence import gather_branch, gather_change, gather_release
 from torii.demo.expectations import MERGES, branch_differences, differences, expectations
-from torii.demo.gerrit import gerrit_workshop, require_gerrit
 from torii.demo.picture import export
 from torii.demo.place import Place, occupied
 from torii.demo.plain import plain_workshop
@@ -68,14 +68,12 @@ def run_demo(options: Options, console: Console, stop: threading.Event) -> bool:
 
     with ExitStack() as stack:
         with _interruptible(stop):
-            if options.gerrit:
-                require_gerrit(say)
+            open_workshop = _on_gerrit(say) if options.gerrit else plain_workshop
             place = stack.enter_context(occupied(options.folder))
             stack.enter_context(_logging(place))
-            opened: AbstractContextManager[Workshop] = gerrit_workshop(place, say) if options.gerrit else plain_workshop(place)
-            shop = stack.enter_context(opened)
+            shop = stack.enter_context(open_workshop(place))
             say(f"Setting up two repositories and a Torii in {place.root}/")
-            _set_up(place, shop)
+            _set_up(place, shop, stop)
         engine = Engine(load_server(place.server_yml, None))
         engine.start()
         try:
@@ -83,6 +81,14 @@ def run_demo(options: Options, console: Console, stop: threading.Event) -> bool:
         finally:
             log.info("stopping")
             engine.stop()
+
+
+def _on_gerrit(say: Callable[[str], None]) -> Callable[[Place], AbstractContextManager[Workshop]]:
+    """Return what opens a workshop on a Gerrit, once all that it needs is there."""
+    from torii.demo.gerrit import gerrit_workshop, require_gerrit  # what it needs takes a while to load, and only this needs it
+
+    require_gerrit(say)
+    return partial(gerrit_workshop, say=say)
 
 
 @contextmanager
@@ -96,10 +102,12 @@ def _interruptible(stop: threading.Event) -> Iterator[None]:
         raise
 
 
-def _set_up(place: Place, shop: Workshop) -> None:
+def _set_up(place: Place, shop: Workshop, stop: threading.Event) -> None:
     place.server_yml.write_text(shop.server_yml())
     for project, files in REPOSITORIES.items():
         shop.found(project, files)
+        if stop.is_set():
+            raise InterruptedStoryError("interrupted")
     for edit in EDITS:
         shop.make(edit)
 

@@ -21,11 +21,13 @@ class UnreadableGerritCursorError(OperatorError):
 class Progress:
     """What a source must remember of its Gerrit. One thread owns it.
 
-    `since` is the server's time up to which all that happened is told, None before the first look. `told` says what was told of a change
-    after (or shortly before) that. `tips` are the branches of each project that was read, `count` numbers what has no name of its own.
+    `since` is the server's time up to which all that happened is told, None until the first look is through; `began` is when that began.
+    `told` says what was told of a change after (or shortly before) that. `tips` are the branches of each project that was read, `count`
+    numbers what has no name of its own.
     """
 
     since: float | None = None
+    began: float | None = None
     told: dict[int, Told] = field(default_factory=dict)
     newest: dict[int, float] = field(default_factory=dict)
     """The time of the newest message of each change in `told`: when that is long past, it need not be remembered."""
@@ -47,7 +49,9 @@ class Progress:
 def dump(progress: Progress) -> str:
     """Return the cursor's text, JSON."""
     told = {str(number): [progress.newest[number], each.digest, *sorted(each.ids)] for number, each in progress.told.items()}
-    return json.dumps({"version": VERSION, "since": progress.since, "count": progress.count, "tips": progress.tips, "told": told})
+    return json.dumps(
+        {"version": VERSION, "since": progress.since, "began": progress.began, "count": progress.count, "tips": progress.tips, "told": told}
+    )
 
 
 def load(state: str) -> Progress:
@@ -56,9 +60,9 @@ def load(state: str) -> Progress:
         document = json.loads(state)
         if document["version"] != VERSION:
             raise ValueError(f"its version is {document['version']!r}, this Torii reads {VERSION}")
-        since = document["since"]
+        since, began = (None if document[name] is None else float(document[name]) for name in ("since", "began"))
         tips = {ProjectName(name): {branch: Sha(sha) for branch, sha in tips.items()} for name, tips in document["tips"].items()}
-        progress = Progress(None if since is None else float(since), tips=tips, count=int(document["count"]))
+        progress = Progress(since, began, tips=tips, count=int(document["count"]))
         for number, entry in document["told"].items():
             progress.learn(int(number), _told(entry), float(entry[0]))
     except (ValueError, KeyError, TypeError, AttributeError, LookupError) as error:

@@ -89,6 +89,8 @@ class News:
         for name in self._watch.names:
             self._look_at_branches(name, None)
         first = self._progress.since is None
+        if first:
+            now = self._progress.began = self._progress.began or now  # one that was cut short goes on where it was
         since = now - self._watch.first_look if self._progress.since is None else self._progress.since - OVERLAP
         found: dict[int, ChangeFacts] = {}
         for page in updated_since(self._rest, since, tuple(self._watch.names), self._reader.options):
@@ -197,7 +199,7 @@ class News:
                 standings[number].relations,
                 known.change if known is not None else None,
                 self._progress.told.get(number, Told()),
-                (None if number in found else first - OVERLAP) if first is not None else since,
+                since if first is None else None if number in found and number not in self._progress.told else first - OVERLAP,
                 count,
             )
             derived[number] = derive(looked, rules, self._people.groups)

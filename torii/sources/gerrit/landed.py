@@ -55,14 +55,14 @@ class LandedStates:
 
     def tree(self, branch: str, commit: Sha) -> Sha | None:
         """Return the tree of `commit`, which was the tip of `branch` a moment ago; None where it is not there any more."""
+        here = self.tree_here(commit)
+        return here or next((state.tree for state in self.fetch(branch) if state.commit == commit), None)
+
+    def tree_here(self, commit: Sha) -> Sha | None:
+        """Return the tree of `commit` (a staged one, say) if it is in the mirror, else None."""
         with self._lock:
             known = self._trees.get(commit)
-        if known is not None:
-            return known
-        if not self._mirror.has(commit):
-            states = self.fetch(branch)
-            return next((state.tree for state in states if state.commit == commit), None)
-        return self._log(commit, 1)[0].tree
+        return known or (self._log(commit, 1)[0].tree if self._mirror.has(commit) else None)
 
     def first_with(self, commit: Sha, states: Sequence[State]) -> State | None:
         """Return the oldest of `states` (newest first, each made from the next) that has `commit` in its history; None where none has."""

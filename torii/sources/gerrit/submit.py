@@ -216,7 +216,7 @@ class _Attempt:
             at = tip or self._tip(lowest)
             if at is None:
                 moved |= dict.fromkeys([each.change.id for each in mine], Refused(f"the branch {lowest.change.branch} is gone"))
-            elif at.commit != lowest.onto and (lowest.onto_tree is None or at.tree != lowest.onto_tree):
+            elif at.commit != lowest.onto and (not at.tree or at.tree != self._tested_on(lowest)):
                 moved |= dict.fromkeys([each.change.id for each in mine], Moved(at.commit))
             else:
                 self._tips[branch] = at
@@ -234,8 +234,11 @@ class _Attempt:
         commit = Sha(found["revision"])
         if commit == submit.onto:
             return State(commit, submit.onto_tree or Sha(""))
-        tree = self._states[change.project].tree(change.branch, commit) if submit.onto_tree is not None else None
-        return State(commit, tree or Sha(""))
+        return State(commit, self._states[change.project].tree(change.branch, commit) or Sha(""))
+
+    def _tested_on(self, submit: Submit) -> Sha | None:
+        """Return the tree of what `submit` was tested on; None where that is not known."""
+        return submit.onto_tree or self._states[submit.change.project].tree_here(submit.onto)
 
     def _joined(self, now: Mapping[ChangeId, ChangeFacts | None]) -> dict[ChangeId, Outcome]:
         """Return the outcomes where Gerrit would merge more than the group, nothing where not. Only a topic can have grown unseen."""

@@ -170,6 +170,7 @@ class SshServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.host_key: paramiko.PKey = paramiko.ECDSAKey.generate()
+        self.other_host_key: paramiko.PKey | None = None
         self.user_key: paramiko.PKey = paramiko.ECDSAKey.generate()
         self.hangs = ""
         self.refuses = b""
@@ -268,6 +269,8 @@ class SshServer:
                 continue
             transport = _Transport(connected)
             transport.add_server_key(self.host_key)
+            if self.other_host_key is not None:
+                transport.add_server_key(self.other_host_key)
             with self._lock:
                 self._transports.append(transport)
             # Without the event it would wait for the negotiation; with one it does not.

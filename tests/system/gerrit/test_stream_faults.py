@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from tests.support.gerrit_wires import HANGS, SshServer, WebServer, deaf_port, n
 from tests.support.waiting import free_port, wait_until
 from torii.config.settings import GerritConnection
 from torii.model.ids import ProjectName
+from torii.sources.gerrit.dial import dial
 from torii.sources.gerrit.errors import GerritError, GerritHostKeyError, GerritLoginError, GerritUnavailableError
 from torii.sources.gerrit.hints import RESYNC, Hint
 from torii.sources.gerrit.ssh import SshConnection
@@ -219,11 +221,24 @@ def test_a_changed_host_key_is_refused_until_it_is_known(server: SshServer, list
 
 
 def test_known_hosts_that_cannot_be_read_are_an_error_that_names_the_file(server: SshServer, tmp_path: Path) -> None:
-    assert "missing" in str(refusal(server.connection(known_hosts=tmp_path / "missing")))
-    (tmp_path / "broken").write_text("[127.0.0.1]:1 ssh-ed25519 !\n")
-    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00\n")
-    for name in ("broken", "bytes"):
-        assert isinstance(refusal(server.connection(known_hosts=tmp_path / name)), GerritHostKeyError)
+    for path in (tmp_path / "missing", tmp_path):
+        error = refusal(server.connection(known_hosts=path))
+        assert isinstance(error, GerritHostKeyError)
+        assert f"in {path} cannot be read" in str(error)
+
+
+def test_a_revoked_host_key_is_refused_even_if_it_is_known(server: SshServer) -> None:
+    server.known_hosts.write_text(
+        server.known_hosts.read_text() + f"@revoked * {server.host_key.get_name()} {server.host_key.get_base64()}\n"
+    )
+    assert "revoked" in str(refusal(server.connection()))
+
+
+def test_the_kind_of_host_key_that_is_known_is_asked_for(server: SshServer, listen: Callable[..., Listener]) -> None:
+    server.other_host_key = paramiko.RSAKey.generate(2048)
+    server.host_key, server.other_host_key = server.other_host_key, server.host_key
+    server.know_host()
+    listen(server.connection()).until("ok")
 
 
 def test_the_users_own_known_hosts_are_the_default(server: SshServer, nobodys_environment: Path, listen: Callable[..., Listener]) -> None:
@@ -281,6 +296,16 @@ def test_a_server_that_does_not_speak_ssh_is_told_from_one_that_is_away(server: 
         error = refusal(server.connection(ssh_port=web.port, timeout=2.0))
     assert isinstance(error, GerritUnavailableError)
     assert "before it said it speaks SSH" in str(error)
+
+
+def test_the_socket_of_a_connection_sends_at_once(server: SshServer) -> None:
+    # With Nagle's delay every command waits for an acknowledgement that is itself delayed.
+    with dial("127.0.0.1", server.port, 5.0, threading.Event()) as connected:
+        assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    with pytest.raises(InterruptedError), deaf_port() as deaf:
+        unwanted = threading.Event()
+        unwanted.set()
+        dial("127.0.0.1", deaf, 60.0, unwanted)
 
 
 def test_a_command_is_run_and_what_it_said_comes_back(server: SshServer) -> None:

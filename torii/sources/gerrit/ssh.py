@@ -7,20 +7,21 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import paramiko
 import structlog
-from paramiko.hostkeys import InvalidHostKey
 from paramiko.pkey import UnknownKeyType
 from paramiko.ssh_exception import IncompatiblePeer
 
 from torii.config.settings import GerritConnection
 from torii.sources.gerrit.dial import dial
 from torii.sources.gerrit.errors import GerritError, GerritHostKeyError, GerritLoginError, GerritUnavailableError
+from torii.sources.gerrit.host_keys import KnownKeys, read_known_keys
 
 log = structlog.get_logger()
 
@@ -81,7 +82,7 @@ class SshConnection:
 
         Raises GerritUnavailableError, GerritHostKeyError or GerritLoginError.
         """
-        known = self._known_hosts()
+        known = self._known_keys()
         key = self._key()
         limit = self._connection.timeout
         try:
@@ -91,11 +92,9 @@ class SshConnection:
         with self._limited(limit):
             try:
                 self._hold(connected)
-                self._log_in(connected, key)
+                self._log_in(connected, key, known)
             except GerritError:
                 raise
-            except paramiko.BadHostKeyException as error:
-                raise GerritHostKeyError(self._changed(error, known)) from error
             except paramiko.AuthenticationException as error:
                 raise self._failed(error, GerritLoginError(self._refused(error))) from error
             except (OSError, EOFError, paramiko.SSHException) as error:
@@ -161,9 +160,16 @@ class SshConnection:
         if held is not None:
             held.close()
 
-    def _log_in(self, connected: socket.socket, key: paramiko.PKey | None) -> None:
+    def _log_in(self, connected: socket.socket, key: paramiko.PKey | None, known: KnownKeys) -> None:
+        def transport(through: Any, **named: Any) -> paramiko.Transport:
+            made = paramiko.Transport(through, **named)
+            options = made.get_security_options()
+            options.key_types = known.prefer(options.key_types)
+            return made
+
+        # It knows no host itself, so that each one is looked at by us.
+        self._client.set_missing_host_key_policy(_Checked(lambda shown: self._check(shown, known)))
         # The limits are ours: paramiko's own go by a clock that may be set, and not every wait of its has one.
-        self._client.set_missing_host_key_policy(_Unknown(self))
         self._client.connect(
             self._host,
             self._connection.ssh_port,
@@ -176,13 +182,15 @@ class SshConnection:
             banner_timeout=_NEVER,
             auth_timeout=_NEVER,
             channel_timeout=_NEVER,
+            transport_factory=transport,
         )
 
     def _hold(self, connected: socket.socket) -> None:
         with self._lock:
-            self._socket = connected
             if self._closed.is_set():
+                connected.close()
                 raise InterruptedError("not wanted any more")
+            self._socket = connected
 
     def _transport(self) -> paramiko.Transport:
         transport = self._client.get_transport()
@@ -190,22 +198,33 @@ class SshConnection:
             raise EOFError("the connection is closed")
         return transport
 
-    def _known_hosts(self) -> str:
-        """Read the known host keys; return the name of the file in which ours is to be."""
+    def _known_keys(self) -> KnownKeys:
         given = self._connection.known_hosts
-        path = given if given is not None else Path("~/.ssh/known_hosts").expanduser()
+        own = (Path("~/.ssh/known_hosts").expanduser(), _SYSTEM_KNOWN_HOSTS)
         try:
-            if given is not None:
-                self._client.load_host_keys(given)
-            else:
-                for each in (path, _SYSTEM_KNOWN_HOSTS):
-                    if each.exists():
-                        self._client.load_system_host_keys(each)
-        except (OSError, UnicodeDecodeError, InvalidHostKey) as error:
+            return read_known_keys([given] if given is not None else [each for each in own if each.exists()], self._host_name())
+        except OSError as error:
             raise GerritHostKeyError(
-                f"{self.shown}: the known host keys in {path} cannot be read: {error}. {self._scan(str(path))}"
+                f"{self.shown}: the known host keys in {error.filename} cannot be read: {error.strerror}. {self._scan()}"
             ) from error
-        return str(path)
+
+    def _check(self, shown: paramiko.PKey, known: KnownKeys) -> None:
+        """Raise GerritHostKeyError unless `shown` is one of the known keys."""
+        what = f"the host key ({shown.get_name()}, {shown.fingerprint})"
+        if shown in known.revoked:
+            raise GerritHostKeyError(f"{self.shown}: {what} is marked as revoked in {self._known_file()}: nobody should use it any more")
+        if shown in known.good:
+            return
+        if not known.good:
+            raise GerritHostKeyError(
+                f"{self.shown}: {what} is not known: {self._known_file()} has none for {self._host_name()}. "
+                f"Compare it with what Gerrit's administrator says, then: {self._scan()}"
+            )
+        expected = ", ".join(f"{key.get_name()} {key.fingerprint}" for key in known.good)
+        raise GerritHostKeyError(
+            f"{self.shown}: THE HOST KEY HAS CHANGED: {what} is none of those in {self._known_file()}: {expected}. Somebody may be in "
+            f"between. If Gerrit's administrator confirms it: ssh-keygen -R '{self._host_name()}' -f {self._known_file()}; {self._scan()}"
+        )
 
     def _key(self) -> paramiko.PKey | None:
         path = self._connection.key
@@ -280,28 +299,15 @@ class SshConnection:
             f"Add the public half to the SSH keys in the settings of Gerrit's account {user!r}"
         )
 
-    def _changed(self, error: paramiko.BadHostKeyException, known: str) -> str:
-        name = self._host_name()
-        return (
-            f"{self.shown}: THE HOST KEY HAS CHANGED: the {error.key.get_name()} key is {error.key.fingerprint}, but {known} has "
-            f"{error.expected_key.fingerprint} ({error.expected_key.get_name()}). Somebody may be in between. If its administrator "
-            f"confirms the new one: ssh-keygen -R '{name}' -f {known}; {self._scan(known)}"
-        )
-
-    def unknown(self, key: paramiko.PKey) -> GerritHostKeyError:
-        """Return the error for a server that shows `key`, where none is known."""
-        known = str(self._connection.known_hosts or "~/.ssh/known_hosts")
-        return GerritHostKeyError(
-            f"{self.shown}: the host key ({key.get_name()}, {key.fingerprint}) is not known: {known} has none for {self._host_name()}. "
-            f"Compare it with what Gerrit's administrator says, then: {self._scan(known)}"
-        )
-
     def _host_name(self) -> str:
         port = self._connection.ssh_port
         return self._host if port == 22 else f"[{self._host}]:{port}"
 
-    def _scan(self, known: str) -> str:
-        return f"ssh-keyscan -p {self._connection.ssh_port} {self._host} >> {known}"
+    def _known_file(self) -> str:
+        return str(self._connection.known_hosts or "~/.ssh/known_hosts")
+
+    def _scan(self) -> str:
+        return f"ssh-keyscan -p {self._connection.ssh_port} {self._host} >> {self._known_file()}"
 
     def _ask_on(self, interval: float) -> None:
         while not self._closed.wait(interval):
@@ -318,14 +324,14 @@ class SshConnection:
                 return
 
 
-class _Unknown(paramiko.MissingHostKeyPolicy):
-    """Refuses every server whose key is not known."""
+class _Checked(paramiko.MissingHostKeyPolicy):
+    """Has `check` raise for a host key that is not to be trusted."""
 
-    def __init__(self, owner: SshConnection) -> None:
-        self._owner = owner
+    def __init__(self, check: Callable[[paramiko.PKey], None]) -> None:
+        self._check = check
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002 - paramiko's names
-        raise self._owner.unknown(key)
+        self._check(key)
 
 
 def take_complaint(channel: paramiko.Channel, complaint: bytearray) -> None:

@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "Play a gating story on this machine.",
     "explain": "Say why a change is where it is.",
     "gearmand": "Run the Gearman server alone.",
+    "gerrit": "Make a Gerrit ready for Torii, or check it.",
     "merger": "Run a merger alone.",
     "notify": "Have Torii look at a repository now.",
     "replay": "Step a journal and show what is decided.",

@@ -142,7 +142,10 @@ class LabProject:
         self.rest("admin").put(f"/projects/{quoted(self.name)}/config", config)
 
     def grant(self, ref: str, permission: str, group: str = recipe.SERVICE_USERS, **rule: Any) -> None:
-        """Let `group` do `permission` on `ref` of this project; `action="BLOCK"` forbids it whatever is inherited."""
+        """Let `group` do `permission` on `ref` of this project; `action="BLOCK"` forbids it whatever is inherited.
+
+        With `exclusive=True` only this rule counts, and what is inherited does not.
+        """
         recipe.grant(self.rest("admin"), self.name, ref, permission, group, **rule)
 
     def revoke(self, ref: str, permission: str, group: str = recipe.SERVICE_USERS) -> None:

@@ -117,7 +117,10 @@ def make_keys(folder: Path, username: str, password: str) -> str:
 
 
 def grant(rest: Rest, project: str, ref: str, permission: str, group: str, **rule: Any) -> None:
-    """Let `group` do `permission` on `ref` of `project`. `rule`: `min` and `max` of a label, `force`, `action`."""
+    """Let `group` do `permission` on `ref` of `project`.
+
+    `rule`: `min` and `max` of a label, `force`, `action` (`BLOCK` forbids it), and `exclusive`: what parents say then does not count.
+    """
     _change_access(rest, "add", project, ref, permission, group, {"action": "ALLOW", **rule})
 
 
@@ -142,7 +145,10 @@ def make_label(rest: Rest, name: str, project: str = "All-Projects", *, required
 
 def _change_access(rest: Rest, verb: str, project: str, ref: str, permission: str, group: str, rule: Mapping[str, Any]) -> None:
     uuid = rest.get(f"/groups/{quoted(group)}")["id"]
-    said: dict[str, Any] = {"rules": {uuid: dict(rule)}}
+    said: dict[str, Any] = {
+        "exclusive": rule.get("exclusive", False),
+        "rules": {uuid: {key: value for key, value in rule.items() if key != "exclusive"}},
+    }
     if permission.startswith("label-"):
         said["label"] = permission.removeprefix("label-")
     rest.post(f"/projects/{quoted(project)}/access", {verb: {ref: {"permissions": {permission: said}}}})

@@ -1,0 +1,76 @@
+"""What Gerrit says of a change decides whether it may be merged, and its refusals are told in its own words without the noise."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.gerrit_wires import recorded_refusals
+from torii.model.change import Change, ChangeStatus
+from torii.model.command import Submit
+from torii.model.ids import BuildSetId, ChangeId, ProjectName, Sha
+from torii.model.pipeline import MergeMode
+from torii.sources.gerrit.derive import Relations, Rules, change_of
+from torii.sources.gerrit.facts import ChangeFacts, Requirement, facts_of
+from torii.sources.gerrit.submit import judge, spoken
+
+RULES = Rules("lab", "http://gerrit.example.com", 9, frozenset({"Verified"}))
+NEEDS_REVIEW = Requirement("Code-Review", "UNSATISFIED", "label:Code-Review=MAX", failing=frozenset({"label:Code-Review=MAX"}))
+NEEDS_US = Requirement("Verified", "UNSATISFIED", "label:Verified=MAX", failing=frozenset({"label:Verified=MAX"}))
+FACTS = ChangeFacts(7, ProjectName("app"), "main", ChangeStatus.OPEN, 2, Sha("a" * 40), "refs/changes/07/7/2", requirements=(NEEDS_US,))
+
+
+def submit(change: Change | None = None) -> Submit:
+    tested = change or change_of(FACTS, Relations(), RULES)
+    return Submit(BuildSetId("k-1.1"), tested, Sha("0" * 40), Sha("b" * 40), Sha("c" * 40), MergeMode.MERGE_IF_NECESSARY)
+
+
+def reason(now: ChangeFacts | None, change: Change | None = None) -> str:
+    refusal = judge(submit(change), now, RULES)
+    return refusal.reason if refusal else ""
+
+
+def test_what_lacks_only_our_own_vote_may_be_merged() -> None:
+    assert judge(submit(), FACTS, RULES) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        (None, "lab:7 is gone: it was deleted, or is hidden"),
+        (replace(FACTS, status=ChangeStatus.ABANDONED), "lab:7 is gone: it was abandoned"),
+        (replace(FACTS, commit=Sha("d" * 40), patchset=3), "lab:7 is at another patch set by now, 3; 2 was tested"),
+        (replace(FACTS, branch="stable"), "another branch by now, app stable"),
+        (replace(FACTS, wip=True), "lab:7 is no longer approved: it is work in progress"),
+        (replace(FACTS, requirements=(NEEDS_REVIEW,)), "no longer approved: Code-Review: needs label:Code-Review=MAX"),
+    ],
+)
+def test_a_change_that_is_not_what_was_tested_is_refused_with_the_reason(now: ChangeFacts | None, words: str) -> None:
+    assert words in reason(now)
+
+
+def test_a_change_that_never_was_approved_is_left_to_gerrit() -> None:
+    unapproved = change_of(replace(FACTS, requirements=(NEEDS_REVIEW,)), Relations(), RULES)
+    assert judge(submit(unapproved), replace(FACTS, requirements=(NEEDS_REVIEW,)), RULES) is None
+
+
+def test_a_recorded_change_is_judged_by_its_requirements() -> None:
+    path = Path(__file__).resolve().parents[3] / "recordings" / "gerrit" / "rest" / "change-detail.json"
+    recorded: dict[str, Any] = json.loads(path.read_text())
+    facts = facts_of(recorded.get("reply", recorded))
+    tested = replace(change_of(facts, Relations(), RULES), id=ChangeId(f"lab:{facts.number}"), approved=True)
+    assert "Code-Review" in reason(facts, tested)
+
+
+def test_a_refusal_is_told_without_what_gerrit_puts_around_it() -> None:
+    texts = {each["name"]: each["reply"] for each in recorded_refusals()}
+    assert spoken(texts["submit-not-ready"]) == "Change 1: Change 1 is not ready: submit requirement 'Code-Review' is unsatisfied."
+    assert "path conflict" in spoken(texts["submit-conflict-409"])
+    assert "Failed to submit" not in spoken(texts["submit-conflict-409"])
+    assert spoken("change is merged\n") == "change is merged"
+    assert spoken("\n") == "nothing"
+    assert len(spoken("x" * 5000)) == 1000

@@ -39,7 +39,13 @@ def git_findings(connection: GerritConnection, project: ProjectSettings, state: 
         yield Finding("git", Verdict.FAIL, str(error), advice, project.name)
         return
     if not branches:
-        yield Finding("git", Verdict.FAIL, f"{origin.shown} has no branch that Torii may read", "push one, or allow 'Read' on refs/heads/* to Torii", project.name)
+        yield Finding(
+            "git",
+            Verdict.FAIL,
+            f"{origin.shown} has no branch that Torii may read",
+            "push one, or allow 'Read' on refs/heads/* to Torii",
+            project.name,
+        )
         return
     yield Finding("git", Verdict.PASS, f"{origin.shown} has {len(branches)} branch{'es' * (len(branches) > 1)}", project=project.name)
     if not try_it:

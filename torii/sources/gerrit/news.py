@@ -180,7 +180,7 @@ class News:
         since = self._progress.since - OVERLAP if self._progress.since is not None else None
         batch: dict[int, ChangeFacts] = {}
         standings: dict[int, Standing] = {}
-        adding = dict(found)
+        adding = found = self._not_older(found)
         for _ in range(_DEEPEST):
             batch |= {number: self._with_comments(facts, since) for number, facts in adding.items()}
             relatives = Relatives(self._rest.get, self._memory, batch, self._identity.whole_topics())
@@ -206,6 +206,19 @@ class News:
             count = derived[number].count
         self._progress.count = count
         self._learn(batch, standings, derived, (first if first is not None else self._progress.since) or 0.0, first=first is not None)
+
+    def _not_older(self, found: Mapping[int, ChangeFacts]) -> Mapping[int, ChangeFacts]:
+        """Return `found`, where what is older than what was read before is read anew by itself.
+
+        A query answers from an index that lags behind the changes: told as it is, an approval would be gone again for a moment.
+        """
+        older = {number: facts.project for number, facts in found.items() if self._lags(facts)}
+        anew = {number: facts for number, name in older.items() for facts in self._reader.read({number: name}).found.values()}
+        return {number: anew.get(number, facts) for number, facts in found.items() if number in anew or number not in older}
+
+    def _lags(self, facts: ChangeFacts) -> bool:
+        known = self._memory.known(facts.number)
+        return known is not None and not {each.id for each in known.facts.messages} <= {each.id for each in facts.messages}
 
     def _learn(
         self, batch: Mapping[int, ChangeFacts], standings: Mapping[int, Standing], derived: Mapping[int, Derived], since: float, first: bool

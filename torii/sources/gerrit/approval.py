@@ -29,10 +29,13 @@ def _unmet(requirement: Requirement, facts: ChangeFacts, labels: frozenset[str],
         return
 
     def may(atom: str, wanted: bool) -> bool:
-        there = atom in requirement.passing
-        if there == wanted and (there or atom in requirement.failing):
-            return True
         label = _LABEL.match(atom)
+        there, known = atom in requirement.passing, atom in requirement.failing
+        if label is not None and f"-{atom}" in requirement.failing:
+            # Of a label with a function of old, Gerrit names the veto as missing whether there is one or not.
+            there, known = any(vote.label == label["label"] and vote.value < 0 for vote in facts.votes), True
+        if there == wanted and (there or known):
+            return True
         return label is not None and label["label"] in labels and (wanted or not _objected(facts, label["label"], own))
 
     try:

@@ -130,6 +130,13 @@ class Listener:
         shift.thread.start()
 
     def _run(self, shift: _Shift) -> None:
+        try:
+            self._work(shift)
+        except BaseException:
+            log.exception("gerrit.reader_died", connection=self._name)
+            raise
+
+    def _work(self, shift: _Shift) -> None:
         def tell(events: Sequence[ChangeUpdated | BranchMoved], cursor: Cursor) -> None:
             with self._lock:
                 if shift.retired or self._stopping.is_set():

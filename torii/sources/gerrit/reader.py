@@ -23,14 +23,17 @@ _NOT_FOUND = 404
 
 @dataclass(slots=True)
 class Reading:
-    """What was read: the changes that are there by number, and the numbers of those that are not, or not for Torii to see."""
+    """What was read: the changes that are there by number, and the numbers of those that are not, or not for Torii to see.
+
+    One that is there but cannot be understood, or is of a project that is not ours, is in neither.
+    """
 
     found: dict[int, ChangeFacts] = field(default_factory=dict)
     missing: set[int] = field(default_factory=set)
 
 
 class ChangeReader:
-    """Reads changes of the projects that Gerrit calls `names`; those of others are taken for not there. One thread's own."""
+    """Reads changes of the projects that Gerrit calls `names`; those of others are left out. One thread's own."""
 
     def __init__(self, rest: GerritRest, names: Iterable[ProjectName], files: bool) -> None:
         self._rest = rest
@@ -94,7 +97,4 @@ class ChangeReader:
                 raise
             reading.missing.add(number)
             return
-        found = self.facts([info] if isinstance(info, Mapping) else [])
-        reading.found |= found
-        if not found:
-            reading.missing.add(number)
+        reading.found |= self.facts([info] if isinstance(info, Mapping) else [])

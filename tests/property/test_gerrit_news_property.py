@@ -57,6 +57,8 @@ class World:
                 self.said.append((number, gerrit.vote(number, 2 if act == "approve" else -2)))
             case "abandon":
                 gerrit.abandon(number)
+                # What was said before may not be heard of before this, and then is of no use any more.
+                self.said = [(where, id_) for where, id_ in self.said if where != number]
             case "merge":
                 gerrit.merge(number)
             case "wip" | "ready":

@@ -198,6 +198,7 @@ def _make_accounts(rest: Rest, folder: Path) -> None:
         ("refs/heads/*", "push"),
         ("refs/heads/*", "delete"),
         ("refs/heads/*", "label-Code-Review"),
+        ("refs/heads/*", "viewPrivateChanges"),  # newer ones let administrators see them anyway
         ("refs/meta/config", "push"),
     ):
         rule = {"min": -2, "max": 2} if permission.startswith("label-") else {"force": True} if permission == "push" else {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 
 from torii.config.secrets import resolve
 from torii.config.settings import EventsBy, GerritConnection, Transport
@@ -130,9 +129,7 @@ def _webhooks(rest: GerritRest, connection: GerritConnection) -> Iterator[Findin
 
 
 def _password(connection: GerritConnection) -> str:
-    reference = ""
-    with suppress(AttributeError):
-        reference = f" ({connection.password.reference})" if connection.password else ""
+    reference = f" ({connection.password.reference})" if connection.password else ""
     return (
         f"make {connection.user!r} an HTTP password or token on Gerrit (Settings, HTTP Credentials) and put it where "
         f"connections.{connection.name}.password{reference} points to"

@@ -7,7 +7,6 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -195,10 +194,9 @@ class GerritSite:
         """Take from `group` what `grant` gave it."""
         recipe.revoke(self.rest(), project, ref, permission, group)
 
-    @property
-    def make_label(self) -> Any:
-        """`make_label(name, project="All-Projects", *, required=True)`: a label from -1 to +1."""
-        return partial(recipe.make_label, self.rest())
+    def make_label(self, name: str, *, required: bool = True) -> None:
+        """Make a label from -1 to +1 for all projects, `required` for a submit."""
+        recipe.make_label(self.rest(), name, required=required)
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:

@@ -11,13 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from torii.config.settings import GerritConnection, ProjectSettings, Secret
+from torii.config.settings import GerritConnection, Secret
 from torii.git import Mirror, Remote
 from torii.git.credentials import credentials_of
 from torii.model.change import BranchState, Change
 from torii.model.command import Report, Submit, Verdict
 from torii.model.ids import BuildSetId, ItemId, PipelineName, ProjectName, Sha
-from torii.model.pipeline import MergeMode, ProjectSpec
+from torii.model.pipeline import MergeMode
 from torii.sources.gerrit.derive import Relations, Rules, change_of
 from torii.sources.gerrit.facts import OPTIONS, facts_of
 from torii.sources.gerrit.landed import LandedStates
@@ -40,7 +40,6 @@ class Desk:
     labels: frozenset[str] = frozenset({"Verified"})
     text: Callable[[Report], str] = lambda report: f"Build {report.verdict.value} ({report.pipeline} pipeline).\n\n{report.reason}\n"
     stopping: threading.Event = field(default_factory=threading.Event)
-    submitters: dict[str, GerritSubmitter] = field(default_factory=dict)
 
     def connection(self, who: str = "torii") -> GerritConnection:
         password = Secret(f"file:{self.site.account(who).password_file}")
@@ -64,9 +63,6 @@ class Desk:
         connection = replace(self.connection(who), url=self.site.url)
         remote = Remote(f"{self.site.url}/a/{project.name}", credentials_of(connection))
         return LandedStates(remote, Mirror(self.folder / "mirrors" / f"{project.name}.git"))
-
-    def settings(self, project: LabProject) -> ProjectSettings:
-        return ProjectSettings(ProjectSpec(ProjectName(project.name)), "lab", project.url, project.url)
 
     def change(self, lab: LabChange, together: tuple[LabChange, ...] = ()) -> Change:
         """Return `lab` as the gate would know it."""

@@ -89,7 +89,7 @@ class FakeGerrit:
         head = f"Patch Set {len(change.revisions)}:\n\n"
         id_ = self._log(change, by, head + ("(1 comment)" if page else text))
         if page:
-            said = {"change_message_id": id_, "message": text, "author": account(by)}
+            said = {"change_message_id": id_, "message": text, "author": account(by), "updated": stamp(self.now)}
             change.remarks.setdefault("/PATCHSET_LEVEL", []).append(said)
         return id_
 

@@ -13,13 +13,19 @@ _LABEL = re.compile(r"label:\"?(?P<label>[A-Za-z0-9][A-Za-z0-9_-]*)")
 
 
 def blockers(facts: ChangeFacts, labels: frozenset[str], own: int) -> tuple[str, ...]:
-    """Return what stands against a merge, nothing where only votes on `labels` are missing, which the account `own` gives."""
+    """Return what stands against a merge, nothing where only votes on `labels` are missing, which the account `own` gives.
+
+    Where no requirement asks for it, some positive vote on another label is asked for all the same.
+    """
     found: list[str] = ["it is work in progress"] if facts.wip else []
     for requirement in facts.requirements:
         if requirement.status not in _FULFILLED:
             found += _unmet(requirement, facts, labels, own)
     if not facts.requirements and facts.submittable is False:
         found.append("Gerrit says that it is not submittable, and no reason")
+    if not found and not any(vote.value > 0 and vote.label not in labels for vote in facts.votes):
+        # A project may ask for nothing but Torii's vote. That is no word of a human yet: a push alone must not merge.
+        found.append("nobody has voted for it")
     return tuple(dict.fromkeys(found))
 
 

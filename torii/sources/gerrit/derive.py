@@ -34,11 +34,11 @@ _KINDS = {
     "setHashtag": Cause.HASHTAGS_CHANGED,
     "deleteVote": Cause.VOTE_DELETED,
     "deleteReviewer": Cause.VOTE_DELETED,
-    "move": Cause.PATCHSET_CREATED,
 }
 _ENDINGS = {ChangeStatus.MERGED: Cause.MERGED, ChangeStatus.ABANDONED: Cause.ABANDONED}
 _BRINGS_APPROVAL = {Cause.PATCHSET_CREATED, Cause.RESTORED, Cause.READY}
 _MADE_PUBLIC = "unsetPrivate"
+_MOVED = "move"
 
 Groups = Callable[[Account], tuple[str, ...]]
 """The names of the groups an account is in; empty where no pipeline asks."""
@@ -244,6 +244,8 @@ def _cause(message: Message, facts: ChangeFacts, new: Sequence[Message], rules: 
         return None
     if not message.kind:
         return None if message.by.number == rules.own else Cause.COMMENT_ADDED
+    if message.kind == _MOVED:  # for another branch it is another change, never tested there
+        return Cause.PATCHSET_CREATED if message is [each for each in new if each.kind == _MOVED][-1] else None
     cause = _KINDS.get(message.kind)
     match cause:
         case Cause.PATCHSET_CREATED:

@@ -13,10 +13,11 @@ from torii.sources.gerrit.facts import Account, ChangeFacts, Requirement, Vote, 
 
 OURS = frozenset({"Verified"})
 TORII = 1000002
+GOOD = Vote("Code-Review", 2, Account(6), 0.0)
 
 
 def with_requirements(*requirements: Requirement, **more: object) -> ChangeFacts:
-    return replace(facts_of(recording("change-detail")), requirements=requirements, **more)
+    return replace(facts_of(recording("change-detail")), requirements=requirements, **{"votes": (GOOD,), **more})
 
 
 def requirement(expression: str, *passing: str, failing: tuple[str, ...] = (), status: str = "UNSATISFIED", error: str = "") -> Requirement:
@@ -39,8 +40,9 @@ def test_without_labels_of_its_own_torii_waits_for_others():
 
 
 def test_what_is_submittable_is_approved():
-    info = recording("change-detail") | {"submit_requirements": recording("submit-requirements-before")["submit_requirements"]}
-    assert blockers(facts_of(info), OURS, TORII) == ()
+    before = recording("submit-requirements-before")
+    info = recording("change-detail") | {"submit_requirements": before["submit_requirements"]}
+    assert blockers(replace(facts_of(info), votes=(GOOD,)), OURS, TORII) == ()
 
 
 @pytest.mark.parametrize("status", ["SATISFIED", "OVERRIDDEN", "NOT_APPLICABLE", "FORCED"])
@@ -56,9 +58,17 @@ def test_a_veto_in_the_same_rule_as_torii_s_label_is_seen():
 def test_somebody_else_s_veto_on_torii_s_label_blocks_and_torii_s_own_does_not():
     rule = requirement("label:Verified=MAX AND -label:Verified=MIN", "label:Verified=MIN", failing=("label:Verified=MAX",))
     mine = Vote("Verified", -1, Account(TORII), 0.0)
-    assert blockers(with_requirements(rule, votes=(mine,)), OURS, TORII) == ()
+    assert blockers(with_requirements(rule, votes=(GOOD, mine)), OURS, TORII) == ()
     theirs = replace(mine, by=Account(7))
     assert blockers(with_requirements(rule, votes=(mine, theirs)), OURS, TORII) == ("Rule: must not have label:Verified=MIN",)
+
+
+def test_where_no_rule_asks_for_a_human_a_human_must_have_voted_for_it_all_the_same():
+    rule = requirement("label:Verified=MAX", failing=("label:Verified=MAX",))
+    passed = Vote("Verified", 1, Account(TORII), 0.0)
+    assert blockers(with_requirements(rule, votes=(passed,)), OURS, TORII) == ("nobody has voted for it",)
+    assert blockers(with_requirements(votes=(), submittable=True), OURS, TORII) == ("nobody has voted for it",)
+    assert blockers(with_requirements(rule, votes=(replace(GOOD, value=1),)), OURS, TORII) == ()
 
 
 def test_of_alternatives_all_are_named_where_none_is_there():

@@ -55,6 +55,7 @@ def test_the_projects_name_is_ours():
         ("setTopic", Cause.TOPIC_CHANGED),
         ("setHashtag", Cause.HASHTAGS_CHANGED),
         ("deleteVote", Cause.VOTE_DELETED),
+        ("move", Cause.PATCHSET_CREATED),
     ],
 )
 def test_what_each_message_is_told_as(kind, cause):

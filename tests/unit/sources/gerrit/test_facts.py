@@ -55,7 +55,7 @@ def test_every_kind_of_message_is_known(name):
     assert by_raw["Patch Set 3: Code-Review+2\n\nok"].text == "ok"
     assert by_raw["Patch Set 1: Code-Review+2 Verified+1"].votes == (("Code-Review", 2), ("Verified", 1))
     failed = next(message for message in messages if "(3 comments)" in message.raw)
-    assert (failed.votes, failed.remarks, failed.text) == ((("Verified", -1),), True, "Build failed: https://ci.example/torii/1")
+    assert (failed.votes, failed.remarks, failed.text) == ((("Verified", -1),), 3, "Build failed: https://ci.example/torii/1")
 
 
 def test_copied_votes_are_not_taken_for_cast_ones():
@@ -67,9 +67,25 @@ def test_a_comment_of_the_web_page_gets_its_text_from_beside():
     info = recording("change-detail") | {"messages": recording("change-messages")}
     facts = facts_of(info)
     recheck = next(message for message in facts.messages if message.raw == "Patch Set 1:\n\n(1 comment)")
-    assert (recheck.text, recheck.remarks) == ("", True)
-    comments = {"/PATCHSET_LEVEL": [{"change_message_id": recheck.id, "message": "recheck"}], "a.txt": [{"message": "not this"}]}
+    assert (recheck.text, recheck.remarks) == ("", 1)
+    written = {"author": {"_account_id": 1000001}, "updated": "2026-11-22 03:43:39.000000000"}
+    later = written | {"updated": "2026-11-22 03:43:49.000000000", "message": "later"}
+    comments = {"a.txt": [later], "/PATCHSET_LEVEL": [written | {"message": "recheck"}, later]}
     assert next(message for message in with_remarks(facts, comments).messages if message.id == recheck.id).text == "recheck"
+
+
+def test_comments_of_one_second_go_to_as_many_messages_as_came_with_them():
+    at = "2026-11-22 03:39:31.000000000"
+    said = ["(1 comment)", "plain", "(3 comments)\n\nand this", "(1 comment)"]
+    messages = [
+        {"id": str(n), "date": at, "author": {"_account_id": 5}, "message": f"Patch Set 3:\n\n{text}"} for n, text in enumerate(said)
+    ]
+    # Gerrit names the message 0 for all of them.
+    one = {"author": {"_account_id": 5}, "updated": at, "change_message_id": "0"}
+    level = [one | {"message": text} for text in ("recheck", "gate", "recheck unit")]
+    facts = facts_of(recording("change-detail") | {"messages": messages})
+    texts = [message.text for message in with_remarks(facts, {"a.txt": [one, one], "/PATCHSET_LEVEL": level}).messages]
+    assert texts == ["recheck", "plain", "and this\n\ngate\n\nrecheck unit", ""]
 
 
 def test_a_vote_taken_back_counts_as_none():

@@ -15,13 +15,14 @@ from torii.model.command import Submit
 from torii.model.ids import BuildSetId, ChangeId, ProjectName, Sha
 from torii.model.pipeline import MergeMode
 from torii.sources.gerrit.derive import Relations, Rules, change_of
-from torii.sources.gerrit.facts import ChangeFacts, Requirement, facts_of
+from torii.sources.gerrit.facts import Account, ChangeFacts, Requirement, Vote, facts_of
 from torii.sources.gerrit.submit import judge, spoken
 
 RULES = Rules("lab", "http://gerrit.example.com", 9, frozenset({"Verified"}))
 NEEDS_REVIEW = Requirement("Code-Review", "UNSATISFIED", "label:Code-Review=MAX", failing=frozenset({"label:Code-Review=MAX"}))
 NEEDS_US = Requirement("Verified", "UNSATISFIED", "label:Verified=MAX", failing=frozenset({"label:Verified=MAX"}))
-FACTS = ChangeFacts(7, ProjectName("app"), "main", ChangeStatus.OPEN, 2, Sha("a" * 40), "refs/changes/07/7/2", requirements=(NEEDS_US,))
+REVIEWED = (Vote("Code-Review", 2, Account(1), 0.0),)
+FACTS = ChangeFacts(7, ProjectName("app"), "main", ChangeStatus.OPEN, 2, Sha("a" * 40), "refs/7", requirements=(NEEDS_US,), votes=REVIEWED)
 
 
 def submit(change: Change | None = None) -> Submit:

@@ -102,6 +102,8 @@ def test_a_submit_waits_for_the_reports_of_its_change_and_for_no_others(errands,
     desk.held = {"1:success", "2:success"}
     errands.report([report(1), report(2)])
     errands.submit(submit(1))
+    with pytest.raises(TimeoutError):
+        wait_until(lambda: desk.done, 0.1)
     desk.release("1:success")
     wait_until(lambda: answers(box, SubmitDone))
     assert desk.done == ["report 1:success", "submit 1"]

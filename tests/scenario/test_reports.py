@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from torii.gate.conclusion import REPORT_ATTEMPTS
+from torii.gate.reporting import REPORT_ATTEMPTS
 from torii.model.command import Report
 from torii.model.event import Event, ReportDone
 from torii.testing.story import PureStory

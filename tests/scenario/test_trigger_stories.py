@@ -10,22 +10,14 @@ from torii.model.build import FileComment, Result
 from torii.model.change import Approval
 from torii.model.event import BuildDone
 from torii.model.ids import ChangeId
-from torii.model.pipeline import ApprovalRule, Cause, MergeMode, Requirements, Trigger
-from torii.testing.story import PureStory, story_config
-
-RECHECK = Trigger(Cause.COMMENT_ADDED, comment=r"recheck(?:\s+(?P<jobs>.+))?")
+from torii.model.pipeline import ApprovalRule, Cause, MergeMode, Requirements
+from torii.testing.story import PureStory, story_config, with_recheck
 
 
-def configured(gate: Requirements | None = None, check: tuple[Trigger, ...] = (RECHECK,)) -> PureStory:
-    config = story_config()
-    pipelines = []
-    for spec in config.pipelines:
-        if spec.name == "gate" and gate is not None:
-            spec = replace(spec, require=gate)
-        if spec.name == "check":
-            spec = replace(spec, triggers=(*spec.triggers, *check))
-        pipelines.append(spec)
-    return PureStory(config=replace(config, pipelines=tuple(pipelines)))
+def configured(gate: Requirements | None = None) -> PureStory:
+    config = with_recheck(story_config())
+    specs = [replace(spec, require=gate) if spec.name == "gate" and gate is not None else spec for spec in config.pipelines]
+    return PureStory(config=replace(config, pipelines=tuple(specs)))
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from torii.gate import jobgraph, words
-from torii.gate.conclusion import backoff
+from torii.gate import jobgraph, keeping, words
+from torii.gate.backoff import backoff
+from torii.gate.conclusion import turn_down
 from torii.gate.intake import advance_standing_on, learn_tip
 from torii.gate.line import advance, advance_alone, ask_merge
 from torii.gate.state import Build, BuildPhase, BuildSet, Item, ItemPhase, SetPhase
@@ -137,11 +138,15 @@ def _choose_jobs(world: World, item: Item, build_set: BuildSet, staged: Staged) 
             build_set.problems = (_problem(build_set.reason, f"write `{item.pipeline}: []` under `pipelines` to merge without builds"),)
         world.decide(item, build_set.reason)
         return
+    if wrong := keeping.misnamed(world, item, selection):
+        turn_down(world, item, build_set, wrong)
+        return
     build_set.reason = "; ".join(selection.left_out) or f"{item.pipeline} has no jobs"
-    world.set_builds(build_set, [jobgraph.first_build(build_set.id, job, synced) for job, synced in selection.jobs])
-    if selection.jobs:
-        names = words.listed([job.name for job, _ in selection.jobs], 8)
-        world.decide(item, f"building {names} {words.ground(build_set)}")
+    world.set_builds(build_set, keeping.builds_of(world, item, build_set, selection))
+    if build_set.kept:
+        world.decide(item, build_set.kept)
+    if names := [build.job.name for build in build_set.builds if build.kept is None]:
+        world.decide(item, f"building {words.listed(names, 8)} {words.ground(build_set)}")
         run_graph(world, item, build_set)
 
 

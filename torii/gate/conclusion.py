@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from torii.gate import words
-from torii.gate.state import BranchTip, Build, BuildSet, Item, ItemPhase, SetPhase, tip_key
+from torii.gate.backoff import backoff
+from torii.gate.keeping import remember
+from torii.gate.reporting import report
+from torii.gate.state import BranchTip, BuildSet, Item, ItemPhase, SetPhase, tip_key
 from torii.gate.world import World
-from torii.model.build import BuildSummary, Result
 from torii.model.change import Change
-from torii.model.command import Report, Submit, Verdict
-from torii.model.event import Merged, Moved, Refused, ReportDone, SubmitDone, SubmitUnavailable
+from torii.model.command import Submit, Verdict
+from torii.model.event import Merged, Moved, Refused, SubmitDone, SubmitUnavailable
 from torii.model.ids import ProjectName, Sha
 from torii.model.pipeline import Manager
 
 PAST_TIPS = 100
-
-REPORT_ATTEMPTS = 20
-"""How often a report is handed to its source, over more than an hour: a git server may be away for so long."""
 
 _FAILURES = {
     SetPhase.CONFLICT: Verdict.CONFLICT,
@@ -28,11 +27,12 @@ _FAILURES = {
 
 def conclude(world: World, item: Item, build_set: BuildSet) -> bool:
     """Give the verdict on `item` that `build_set` earned. Returns whether the item left its queue."""
+    remember(world, item, build_set)
     if build_set.phase is SetPhase.MISSING:
         depart(world, item, "no jobs", build_set.reason)
         return True
     if not build_set.passed:
-        reason = words.failure(build_set)
+        reason = _with_kept(words.failure(build_set), build_set)
         verdict = _FAILURES.get(build_set.phase, Verdict.FAILURE)
         report(world, item, verdict, reason, build_set)
         shrink(world, item)
@@ -47,9 +47,20 @@ def conclude(world: World, item: Item, build_set: BuildSet) -> bool:
         return False
     count = len(build_set.builds)
     reason = f"passed {words.ground(build_set)}" if count else f"passed without builds: {build_set.reason}"
+    reason = _with_kept(reason, build_set)
     report(world, item, Verdict.SUCCESS, reason, build_set)
     depart(world, item, Verdict.SUCCESS.value, reason)
     return True
+
+
+def _with_kept(reason: str, build_set: BuildSet) -> str:
+    return f"{reason}; {build_set.kept}" if build_set.kept else reason
+
+
+def turn_down(world: World, item: Item, build_set: BuildSet, reason: str) -> None:
+    """Let `item` leave because what was asked of it cannot be done. That says nothing about its change: there is no vote."""
+    report(world, item, Verdict.UNAVAILABLE, reason, build_set, votes=())
+    depart(world, item, Verdict.UNAVAILABLE.value, reason)
 
 
 def depart(world: World, item: Item, outcome: str, reason: str) -> None:
@@ -67,64 +78,6 @@ def depart(world: World, item: Item, outcome: str, reason: str) -> None:
             other.ending = why  # it was to follow at once, and will be turned down
         else:
             depart(world, other, Verdict.DEQUEUED.value, why)
-
-
-def report(world: World, item: Item, verdict: Verdict, reason: str, build_set: BuildSet | None = None) -> None:
-    """Have the source told of `verdict`; the report stays outstanding until it is answered."""
-    rules = world.spec_of(item).report
-    votes = rules.success if verdict is Verdict.SUCCESS else () if verdict in (Verdict.START, Verdict.DEQUEUED) else rules.failure
-    if verdict is Verdict.DEQUEUED and not rules.dequeued:
-        return
-    command = Report(
-        key=f"{build_set.id if build_set else item.id}:{verdict.value}",
-        item=item.id,
-        pipeline=item.pipeline,
-        subject=item.subject,
-        verdict=verdict,
-        reason=reason,
-        builds=tuple(_summary(build) for build in build_set.builds) if build_set else (),
-        problems=build_set.problems if build_set else (),
-        votes=votes,
-    )
-    world.state.reports[command.key] = command
-    world.commands.append(command)
-
-
-def _summary(build: Build) -> BuildSummary:
-    result = build.result or Result.CANCELED
-    return BuildSummary(
-        build.id, build.job.name, result, build.job.voting, build.duration, build.detail, build.tests, build.url, build.comments
-    )
-
-
-def report_done(world: World, event: ReportDone) -> None:
-    """A report was delivered, or is tried again later, or never will be. That stops nothing, but is on record."""
-    waiting = world.state.reports.get(event.key)
-    if waiting is None:
-        return
-    attempts = world.state.report_attempts.get(event.key, 0) + 1
-    if event.error and not event.final and attempts < REPORT_ATTEMPTS:
-        world.state.report_attempts[event.key] = attempts
-        world.remind(f"report {event.key}", backoff(world.state.config.merge_retry, attempts))
-        if attempts == 1:
-            world.note(waiting.subject.id, waiting.pipeline, f"its report could not be delivered yet, and is tried again: {event.error}")
-        return
-    del world.state.reports[event.key]
-    world.state.report_attempts.pop(event.key, None)
-    world.cancel_reminder(f"report {event.key}")
-    if event.error:
-        world.note(waiting.subject.id, waiting.pipeline, f"its report could not be delivered: {event.error}")
-
-
-def report_due(world: World, key: str) -> None:
-    """It is time to try again to deliver a report."""
-    if key in world.state.reports:
-        world.commands.append(once_more(world.state.reports[key]))
-
-
-def once_more(waiting: Report) -> Report:
-    """Return a report to be asked for again: whoever delivers it must look whether it was delivered already."""
-    return replace(waiting, again=True)
 
 
 # -- merging for good
@@ -285,7 +238,7 @@ def merged_change(world: World, change: Change) -> None:
             item = world.state.items[number]
             if isinstance(item.subject, Change):
                 item.subject = _without(item.subject, change)
-    world.forget(change.id)
+    world.close(change.id)
 
 
 def _without(change: Change, dependency: Change) -> Change:
@@ -312,8 +265,3 @@ def shrink(world: World, item: Item) -> None:
     if spec.manager is Manager.DEPENDENT:
         queue = world.queue_of(item)
         queue.window = max(spec.window.floor, queue.window // spec.window.decrease)
-
-
-def backoff(first: float, attempt: int) -> float:
-    """Return the seconds to wait after failed attempt number `attempt`: doubling from `first`, at most five minutes."""
-    return min(300.0, first * 2.0 ** (attempt - 1))

@@ -15,9 +15,11 @@ from torii.gate.building import (
     request_of,
     stalled_too_long,
 )
-from torii.gate.conclusion import depart, merging_ahead, once_more, report, report_done, report_due, submit_again, submit_done, what_landed
+from torii.gate.conclusion import depart, merging_ahead, submit_again, submit_done, what_landed
 from torii.gate.intake import advance_standing_on, branch_moved, change_updated, dequeue, enter_anew, reconsider
+from torii.gate.keeping import forget_kept
 from torii.gate.line import advance, merge_of
+from torii.gate.reporting import once_more, report, report_done, report_due
 from torii.gate.requirements import unmet
 from torii.gate.state import BuildPhase, BuildSet, Item, ItemPhase, SetPhase, State
 from torii.gate.world import World
@@ -167,6 +169,7 @@ def _configured(world: World, config: GateConfig) -> None:
             report(world, item, Verdict.DEQUEUED, reason)
             depart(world, item, Verdict.DEQUEUED.value, reason)
     world.pipelines = after
+    forget_kept(world)
     listen_anew(world)
     enter_anew(world, {spec.name for spec in after.values() if _way(before.get(spec.name, spec)) != _way(spec)})
     for queue in list(world.state.queues.values()):

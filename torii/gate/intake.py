@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from torii.gate import words
-from torii.gate.conclusion import depart, merged_change, report, set_tip
+from torii.gate.conclusion import depart, merged_change, set_tip
 from torii.gate.line import advance, advance_alone
+from torii.gate.reporting import report
 from torii.gate.requirements import unmet
 from torii.gate.state import Item, ItemPhase, Queue, tip_key
 from torii.gate.triggers import Entry, causes_of, entry, fires_on_branch
@@ -32,7 +33,7 @@ def change_updated(world: World, event: ChangeUpdated) -> None:
         case ChangeStatus.MERGED:
             merged_change(world, change)
         case ChangeStatus.ABANDONED:
-            world.forget(change.id)
+            world.close(change.id)
         case ChangeStatus.OPEN:
             world.learn(change)
     _refresh_items(world, change)
@@ -156,6 +157,7 @@ def _enter(world: World, spec: PipelineSpec, change: Change, why: Entry) -> None
     world.state.held.pop(_held_key(spec.name, change.id), None)
     queue = world.queue(spec, queue_name(world, spec, change))
     item = world.join(queue, change)
+    item.anew = why.anew
     full = spec.manager is not Manager.INDEPENDENT and queue.length > queue.window
     place = f", number {queue.length} in queue {queue.name}; waits for a place in the window of {queue.window}" if full else ""
     world.decide(item, f"taken into {spec.name}: {why.why}{place}")
@@ -180,6 +182,8 @@ def enter_anew(world: World, pipelines: Container[PipelineName]) -> None:
             _enter_branch(world, spec, item.subject, why)
         elif known is not None and not (item.ending and known.patchset == item.subject.patchset):
             consider(world, spec, known, Entry(why))
+    for item in items:
+        reconsider(world, item.subject.id)  # it may have waited at the door for the one that just left
 
 
 def queue_name(world: World, spec: PipelineSpec, subject: Change | BranchState) -> QueueName:

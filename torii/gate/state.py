@@ -22,9 +22,20 @@ class BuildPhase(Enum):
     DONE = "done"
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a result is kept from: the build that had it, and the patch set which that tested."""
+
+    build: BuildId
+    patchset: str
+
+
 @dataclass(slots=True)
 class Build:
-    """One run of one job. `stalled` is why it cannot start, empty if it can; times are seconds since the epoch."""
+    """One run of one job. `stalled` is why it cannot start, empty if it can; times are seconds since the epoch.
+
+    `kept` is where its result is from, if it was not run at all because that is known.
+    """
 
     id: BuildId
     job: JobDefinition
@@ -42,6 +53,7 @@ class Build:
     started_at: float | None = None
     ended_at: float | None = None
     duration: float | None = None
+    kept: Origin | None = None
 
 
 class SetPhase(Enum):
@@ -63,7 +75,7 @@ class BuildSet:
     Parents form a tree: a path of the design is the way from a build set up to the tip. `state` is what a build set on top of this one
     starts from; `onto` the commit under this item's own merge, which must be the branch tip when it is submitted. Where the parent merged
     while this one is being merged, `state` is the parent's until that is answered. `asked_at` is the branch tip as it was known when the
-    merge was asked for.
+    merge was asked for. `kept` says, in words, which results are from an earlier build set; empty if none are.
     """
 
     id: BuildSetId
@@ -79,6 +91,7 @@ class BuildSet:
     problems: tuple[ConfigProblem, ...] = ()
     builds: list[Build] = field(default_factory=list)
     merge_attempts: int = 0
+    kept: str = ""
 
     @property
     def own(self) -> StagedBranch:
@@ -119,6 +132,7 @@ class Item:
     """A stay of a subject in a pipeline.
 
     `chosen` is the build set that is being merged; `ending` why the item has to leave as soon as that is answered, should it not merge.
+    `anew` names the jobs that were asked to run anew, whatever results are kept: all of them if it is empty, none if it is None.
     """
 
     id: ItemId
@@ -138,6 +152,7 @@ class Item:
     outcome: str = ""
     submit_attempts: int = 0
     left_at: float | None = None
+    anew: tuple[str, ...] | None = None
 
     def build_set(self, wanted: BuildSetId | None) -> BuildSet | None:
         """Return the build set called `wanted`, or None."""
@@ -180,6 +195,15 @@ class BranchTip:
 
 
 @dataclass(slots=True)
+class KeptResults:
+    """The last complete build set of a change in a pipeline that tests each alone: what it tested, and how that came out."""
+
+    patchset: str
+    trees: tuple[tuple[ProjectName, str, Sha], ...]
+    builds: list[Build]
+
+
+@dataclass(slots=True)
 class State:
     """All of it.
 
@@ -200,6 +224,8 @@ class State:
     seen: dict[str, None] = field(default_factory=dict)
     stopping: dict[BuildId, str] = field(default_factory=dict)
     """Builds that were told to stop, and why, until they answer."""
+    kept: dict[ChangeId, dict[PipelineName, KeptResults]] = field(default_factory=dict)
+    """The results of open changes."""
     last_number: int = 0
     now: float = 0.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from torii.gate import words
 from torii.gate.state import Build, BuildPhase, BuildSet, Item, ItemPhase, SetPhase
 from torii.model.ids import ItemId
 from torii.model.view import BuildView, ItemView
@@ -66,7 +67,7 @@ def build(build_set: BuildSet, build: Build) -> BuildView:
         voting=build.job.voting,
         state=build.phase.value,
         result=build.result if build.phase is BuildPhase.DONE else None,
-        reason=build.stalled or build.detail,
+        reason=_reason(build),
         node=build.node,
         url=build.url,
         requested_at=build.requested_at,
@@ -75,4 +76,11 @@ def build(build_set: BuildSet, build: Build) -> BuildView:
         duration=build.duration,
         tests=build.tests,
         built_on=tuple(change for change, _ in build_set.changes[:-1]),
+        kept_from=build.kept.build if build.kept else None,
     )
+
+
+def _reason(build: Build) -> str:
+    if build.kept is None:
+        return build.stalled or build.detail
+    return f"not run again, kept from patch set {words.short(build.kept.patchset)}{f': {build.detail}' if build.detail else ''}"

@@ -118,6 +118,11 @@ class World:
         for dependency in known.depends_on if known else ():
             self.dependants.get(dependency, {}).pop(change, None)
 
+    def close(self, change: ChangeId) -> None:
+        """Forget all of a change that is no longer open."""
+        self.forget(change)
+        self.state.kept.pop(change, None)
+
     def _index_dependencies(self, change: Change) -> None:
         for dependency in change.depends_on:
             self.dependants.setdefault(dependency, {})[change.id] = None

@@ -40,7 +40,10 @@ class ItemView:
 
 @dataclass(frozen=True, slots=True)
 class BuildView:
-    """A build. `state` is one of waiting, queued, running, done; `built_on` are the changes ahead that its state assumed merged."""
+    """A build. `state` is one of waiting, queued, running, done; `built_on` are the changes ahead that its state assumed merged.
+
+    `kept_from` is the build that had this result, where the tree was the same and it was not run again: that one has the log.
+    """
 
     id: BuildId
     build_set: BuildSetId
@@ -59,6 +62,7 @@ class BuildView:
     duration: float | None
     tests: TestSummary | None
     built_on: tuple[ChangeId, ...] = ()
+    kept_from: BuildId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torii.gate.state import BuildPhase, ItemPhase, SetPhase, State
-from torii.model.build import Result
+from torii.model.build import BuildSummary, Result
 from torii.model.change import Change, ChangeStatus
 from torii.model.command import Command, Report, Submit, Verdict
 from torii.model.ids import BuildSetId
@@ -69,7 +69,8 @@ class Watch:
         """3: one report a build set; 4: never one of an old patch set's builds."""
         for build in report.builds:
             held = self.lab.builds.get(build.id)
-            require(held is None or held.request.patchset == report.subject.patchset, f"{report.key} shows a build of another patch set")
+            if held is not None and held.request.build_set != report.key.rpartition(":")[0]:
+                self._kept(report, build, held)
         if report.verdict in (Verdict.START, Verdict.DEQUEUED):
             return
         name = BuildSetId(report.key.rpartition(":")[0])
@@ -77,6 +78,13 @@ class Watch:
         again = before in (None, report.verdict) or (before is Verdict.SUCCESS and report.verdict is Verdict.NOT_MERGED)
         require(again, f"{name} was reported {before} and then {report.verdict}")
         self._reports[name] = report.verdict
+
+    def _kept(self, report: Report, build: BuildSummary, held: HeldBuild) -> None:
+        """4: a result of another build set is that of the same change on the same tree, and what it came to."""
+        commits, tested = self.lab.forge.commits, self.lab.items[report.item].commit
+        require(held.request.change == report.subject.id, f"{report.key} shows a build of another change")
+        require(tested is not None and commits[held.request.commit] == commits[tested], f"{report.key} shows a build of another tree")
+        require(held.result is build.result, f"{report.key} says that {build.job} ended {build.result}, which ended {held.result}")
 
     # -- the whole
 

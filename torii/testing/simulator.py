@@ -18,7 +18,7 @@ from torii.model.ids import ChangeId, PipelineName, ProjectName
 from torii.model.pipeline import GateConfig, Manager, ProjectSpec, Window
 from torii.testing.invariants import Violation, Watch, require
 from torii.testing.lab import Lab, replayed
-from torii.testing.story import story_config
+from torii.testing.story import story_config, with_recheck
 
 TORII_YML = """\
 queue: together
@@ -54,7 +54,7 @@ class Walk:
     def __init__(self, seed: int, config: GateConfig | None = None, *, twins: bool = False) -> None:
         self.random = random.Random(seed)
         projects = tuple(ProjectSpec(name) for name in (APP, LIB, TOOL))
-        self.lab = Lab(config or story_config(projects=projects))
+        self.lab = Lab(config or with_recheck(story_config(projects=projects)))
         self.lab.forge.twins = twins
         self.watch = Watch(self.lab)
         self.restarts = 0
@@ -153,7 +153,8 @@ class Walk:
             others = [other for other in self._open() if other != change]
             anew = (self.random.choice(others),) if others and self.random.random() < 0.5 else ()  # a cycle, now and then
             depends_on = one.depends_on if self.random.random() < 0.7 else anew
-            self._say(self.lab.forge.push_change(change, one.project, one.branch, self._files(change), depends_on))
+            files = self.lab.forge.submissions[change].files if self.random.random() < 0.4 else self._files(change)  # a rebase, say
+            self._say(self.lab.forge.push_change(change, one.project, one.branch, files, depends_on))
 
     def _unapprove(self) -> None:
         if change := self._some():
@@ -170,7 +171,9 @@ class Walk:
 
     def _recheck(self) -> None:
         if change := self._some():
-            self._say(self.lab.forge.recheck(change))
+            words = ["recheck", "recheck unit", "recheck lint, unit", "recheck what"]
+            asked = self.random.random() < 0.5
+            self._say(self.lab.forge.comment(change, self.random.choice(words)) if asked else self.lab.forge.recheck(change))
 
     def _push_past(self) -> None:
         self._say(self.lab.forge.push_branch(self.random.choice([APP, TOOL]), "main", {"hotfix": str(self.random.random())}))

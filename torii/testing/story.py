@@ -16,7 +16,7 @@ from torii.model.build import Result
 from torii.model.command import Command, Report, Submit, Verdict
 from torii.model.event import Event
 from torii.model.ids import ChangeId, ProjectName
-from torii.model.pipeline import Cause, GateConfig, ProjectSpec
+from torii.model.pipeline import Cause, GateConfig, ProjectSpec, Trigger
 from torii.model.view import ItemView
 from torii.testing.lab import HeldBuild, Lab
 
@@ -242,6 +242,13 @@ class PureStory(Story):
     def files(self, branch: str = "main") -> Mapping[str, str]:
         """Return what is on the branch now."""
         return self.lab.forge.commits[self.lab.forge.branches[self.project, branch]]
+
+
+def with_recheck(config: GateConfig) -> GateConfig:
+    """Return `config` with a check that listens to the comments `recheck` and `recheck JOB`."""
+    trigger = Trigger(Cause.COMMENT_ADDED, comment=r"recheck(?:\s+(?P<jobs>.+))?")
+    specs = [replace(spec, triggers=(*spec.triggers, trigger)) if spec.name == "check" else spec for spec in config.pipelines]
+    return replace(config, pipelines=tuple(specs))
 
 
 def story_config(projects: Sequence[ProjectSpec] = (ProjectSpec(ProjectName("app")),)) -> GateConfig:

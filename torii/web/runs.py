@@ -103,7 +103,7 @@ def _item_run(item: ItemView, base: str) -> Run:
 
 
 def _build_run(item: ItemView, build: BuildView, newest: bool, base: str) -> Run:
-    page = f"{base}/builds/{path(build.id)}"
+    page = f"{base}/builds/{path(build.kept_from or build.id)}"
     over = build.state == "done"
     # What was not run has no result, and is no success either: that is what the API means by RUNNABLE.
     status = "RUNNABLE" if build.result is Result.SKIPPED else _STATUS.get(build.state, "SCHEDULED")
@@ -149,7 +149,7 @@ def _summary(build: BuildView) -> str:
     took = f" in {spoken_duration(build.duration)}" if build.duration is not None else ""
     said = clean_line(build.reason, _SUMMARY_LIMIT)
     if build.result is Result.SUCCESS:
-        return f"Success{took}"
+        return f"Success: {said}" if build.kept_from else f"Success{took}"
     if build.tests is not None and build.tests.failed:
         said = f"{build.tests.failed} of {build.tests.total} tests failed"
     return f"{_capital(build_word(build))}{took}: {said}" if said else f"{_capital(build_word(build))}{took}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -142,6 +143,15 @@ def test_a_failure_says_what_failed(afternoon, app):
     assert "Built on top of review:9." in result(run)["message"]
 
 
+def test_a_result_that_was_kept_says_so_and_leads_to_the_log_it_has(afternoon, app):
+    build = afternoon.build(item(afternoon), "unit", "done", result=Result.SUCCESS, reason="not run again, kept from patch set 2")
+    afternoon.put(replace(build, kept_from=build_id("before")))
+    (run,) = runs(app)
+    assert run["externalId"] == build.id
+    assert run["checkLink"] == result(run)["links"][0]["url"] == f"{URL}/builds/{build_id('before')}"
+    assert result(run)["summary"] == "Success: not run again, kept from patch set 2"
+
+
 def test_attempts_are_counted_over_build_sets_stays_and_retries_from_the_oldest_on(afternoon, app):
     first = item(afternoon, 9, ago=500)
     afternoon.build(first, "unit", "done", ago=450, result=Result.LOST)
@@ -218,7 +228,7 @@ def test_a_build_that_ran_elsewhere_is_linked_there_but_never_by_a_script(aftern
     stay = item(afternoon)
     for job, url in (("a", "https://jenkins.example.com/job/a/1/"), ("b", "javascript:alert(1)"), ("c", "https://x/ y"), ("d", None)):
         build = afternoon.build(stay, job, "done", result=Result.SUCCESS)
-        afternoon.put(type(build)(**{field: getattr(build, field) for field in build.__slots__} | {"url": url}))
+        afternoon.put(replace(build, url=url))
     links = {run["checkName"]: [link["url"] for link in result(run)["links"]] for run in runs(app)}
     assert "https://jenkins.example.com/job/a/1/" in links["check/a"]
     assert {len(links[f"check/{job}"]) for job in "bcd"} == {2}

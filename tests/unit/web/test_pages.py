@@ -227,6 +227,16 @@ def test_a_build_links_to_where_it_ran(tmp_path):
     afternoon.close()
 
 
+def test_a_build_whose_result_was_kept_leads_to_the_one_that_had_it(tmp_path):
+    afternoon = Afternoon(tmp_path)
+    build = afternoon.build(afternoon.item(1, "review:12", "Fix"), "unit", "done", result=Result.SUCCESS)
+    afternoon.put(replace(build, kept_from=FAILED))
+    text = ask(Guard(make_app(afternoon.store, afternoon.blobs), ()), f"/builds/{build.id}").text
+    assert f'href="/builds/{FAILED}"' in text
+    assert "It was not run again, so it has no log of its own." in text
+    afternoon.close()
+
+
 WELL = Health("", (("local", "ok"), ("review", "ok")))
 DEGRADED = Health("", (("local", "ok"), ("review", "the stream is down since 12:00: no route to <b>host</b>")))
 DOWN = Health("nothing can be recorded, so nothing is done: the disk is full", DEGRADED.sources)

@@ -30,7 +30,7 @@ def git(*arguments: str, cwd: Path, given: str | None = None) -> str:
 class Script:
     """Works on the repository `remote` with a mirror and workspaces in `folder`. Its steps are to be called in the order they stand in."""
 
-    def __init__(self, remote: Path, folder: Path) -> None:
+    def __init__(self, remote: Path | str, folder: Path) -> None:
         self._remote = str(remote)
         self._folder = folder
         self._mirror = folder / "mirror.git"

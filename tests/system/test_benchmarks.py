@@ -15,11 +15,25 @@ SMALL = {
     "latency": ["rounds=2"],
     "restart": ["items=30", "rounds=1"],
 }
+ON_GERRIT = {
+    "gate-gerrit": ["changes=2"],
+    "latency-gerrit": ["rounds=1"],
+}
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_it_runs_and_prints_its_measurement(name):
-    command = [sys.executable, "-m", "benchmarks", name, *SMALL[name]]
+    _runs(name, SMALL[name])
+
+
+@pytest.mark.needs("gerrit", "ssh")
+@pytest.mark.parametrize("name", ON_GERRIT)
+def test_it_runs_on_a_gerrit_and_prints_its_measurement(name):
+    _runs(name, ON_GERRIT[name])
+
+
+def _runs(name: str, sizes: list[str]) -> None:
+    command = [sys.executable, "-m", "benchmarks", name, *sizes]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode in (0, 1), done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

@@ -33,7 +33,7 @@ def known(tmp_path: Path, text: str, name: str = NAME) -> KnownKeys:
         "[*.example.com]:29418",
         "[gerrit.example.co?]:29418",
         "*",
-        HostKeys.hash_host(NAME),
+        pytest.param(HostKeys.hash_host(NAME), id="hashed"),
     ],
 )
 def test_a_line_that_names_the_host_counts(tmp_path: Path, hosts: str) -> None:
@@ -47,7 +47,7 @@ def test_a_line_that_names_the_host_counts(tmp_path: Path, hosts: str) -> None:
         "[gerrit.example.com]:22",
         "g[gerrit.example.com]:29418",
         f"*,!{NAME}",
-        HostKeys.hash_host("gerrit.example.com"),
+        pytest.param(HostKeys.hash_host("gerrit.example.com"), id="hashed without the port"),
         "|1|garbage",
         "|1|x|y",
         "|2|eA==|eA==",
@@ -61,7 +61,16 @@ def test_a_line_that_does_not_name_it_or_is_something_else_does_not_count(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "line", ["", "x", f"{NAME} ssh-ed25519", f"{NAME} ssh-ed25519 !", f"{NAME} ssh-ed25519 AAAA", f"{NAME} nonsense AAAA", "\udcff"]
+    "line",
+    [
+        "",
+        "x",
+        f"{NAME} ssh-ed25519",
+        f"{NAME} ssh-ed25519 !",
+        f"{NAME} ssh-ed25519 AAAA",
+        f"{NAME} nonsense AAAA",
+        pytest.param("\udcff", id="no UTF-8"),
+    ],
 )
 def test_a_broken_line_does_not_hide_the_others(tmp_path: Path, line: str) -> None:
     path = tmp_path / "known_hosts"

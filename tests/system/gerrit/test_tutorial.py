@@ -78,13 +78,16 @@ class Terminal:
         assert self.process.poll() is None, self.said()
 
     def close(self) -> None:
-        for how in (signal.SIGINT, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, how)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(20)
+        """End what is left of it: a shell by the end of what is typed, anything else by a signal."""
         with suppress(OSError):
             self.process.stdin.close()  # type: ignore[union-attr]
+        for limit, how in ((2, signal.SIGTERM), (15, signal.SIGKILL)):
+            try:
+                self.process.wait(limit)
+                return
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, how)
+        self.process.wait(15)
 
 
 @pytest.fixture

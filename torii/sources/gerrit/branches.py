@@ -9,11 +9,12 @@ from torii.config.cache import ConfigCache
 from torii.model.event import BranchMoved
 from torii.model.ids import ProjectName, Sha
 from torii.model.job import ProjectConfig
-from torii.sources.gerrit.errors import GerritRefusedError
+from torii.sources.gerrit.errors import GerritRefusedError, GerritReplyTooLargeError
 from torii.sources.gerrit.rest import GerritRest, quote
 
 _HEADS = "refs/heads/"
 _NOT_FOUND = 404
+_NOT_US = (401, 403)
 _CONFIG = "torii.yml"
 
 
@@ -90,8 +91,10 @@ class BranchReader:
         try:
             content = self._rest.get_content(f"{path}/files/{quote(_CONFIG)}/content")
         except GerritRefusedError as error:
-            if error.status != _NOT_FOUND:
+            if error.status in _NOT_US:
                 raise
+            return None  # it is not there, or a directory
+        except GerritReplyTooLargeError:
             return None
         config = self._configs.parse(content)
         return config.queue if isinstance(config, ProjectConfig) else None

@@ -6,8 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
+
 from torii.model.ids import ProjectName
+from torii.sources.gerrit.errors import GerritReplyTooLargeError
 from torii.sources.gerrit.rest import GerritRest
+
+log = structlog.get_logger()
 
 PAGE = 50
 """Changes a page."""
@@ -30,15 +35,21 @@ def updated_since(
     query = f'since:"{moment}"'
     if len(wanted) <= _NAMED:
         query += " (" + " OR ".join(f"project:{quoted(name)}" for name in sorted(wanted)) + ")"
-    start = 0
+    start, size = 0, PAGE
     for _ in range(MOST_PAGES):
-        params = [("q", query), *(("o", option) for option in options), ("n", str(PAGE)), ("S", str(start))]
-        reply = rest.get("changes/", params)
+        params = [("q", query), *(("o", option) for option in options), ("n", str(size)), ("S", str(start))]
+        try:
+            reply = rest.get("changes/", params)
+        except GerritReplyTooLargeError as error:
+            if size == 1:
+                log.error("gerrit.change_too_large", connection=rest.name, reason=str(error))
+            start, size = start + (size == 1), max(1, size // 2)
+            continue
         page = [each for each in reply if isinstance(each, Mapping)]
         yield [each for each in page if each.get("project") in wanted]
         if not page or page[-1].get("_more_changes") is not True:
             return
-        start += len(page)
+        start, size = start + len(page), min(PAGE, 2 * size)
 
 
 def quoted(text: str) -> str:

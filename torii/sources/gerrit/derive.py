@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
+from urllib.parse import quote
 
 from torii.model.change import Change, ChangeStatus
 from torii.model.event import ChangeUpdated
@@ -132,7 +133,7 @@ def change_of(facts: ChangeFacts, relations: Relations, rules: Rules, groups: Gr
         ref=facts.ref,
         title=facts.title,
         owner=facts.owner.shown,
-        url=f"{rules.url.rstrip('/')}/c/{facts.project}/+/{facts.number}",
+        url=f"{rules.url.rstrip('/')}/c/{quote(facts.project, safe='/')}/+/{facts.number}",
         status=facts.status,
         approved=facts.open and not against,
         blockers=against,

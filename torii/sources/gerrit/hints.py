@@ -14,6 +14,7 @@ from torii.model.ids import ProjectName
 _HEADS = "refs/heads/"
 _PROJECT_CREATED = "project-created"
 _DROPPED = "dropped-output"
+_LARGEST = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def _change(change: Mapping[str, object]) -> Hint | None:
     project, number = change.get("project"), change.get("number")
     if isinstance(number, str) and number.isascii() and number.isdecimal() and len(number) < 20:
         number = int(number)  # Gerrit before 2.15 writes numbers as text
-    if not isinstance(project, str) or not project or not isinstance(number, int) or isinstance(number, bool) or number <= 0:
+    if not isinstance(project, str) or not project or not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= _LARGEST:
         return None
     return Hint(ProjectName(project), change=number)
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torii.model.change import Change
 from torii.model.ids import ProjectName, Sha
 from torii.sources.gerrit.derive import Relations
-from torii.sources.gerrit.facts import ChangeFacts
+from torii.sources.gerrit.facts import Account, ChangeFacts, Message
 
 CHANGES = 10_000
 """Changes that are remembered, those read last."""
 
 COMMITS = 50_000
 """Commits that are remembered to be in a branch."""
+
+_NOBODY = Account()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ class Memory:
         """Remember `known` as the newest state of its change."""
         facts = known.facts
         self._unlink(facts.number)
-        self._known[facts.number] = known
+        # Texts are most of a change, and only its log's ids are asked for again.
+        messages = tuple(Message(each.id, each.at, _NOBODY, each.patchset) for each in facts.messages)
+        self._known[facts.number] = replace(known, facts=replace(facts, messages=messages))
         self._known.move_to_end(facts.number)
         self.learn_revision(facts.project, facts.commit, facts.number, facts.patchset)
         for number in known.above:

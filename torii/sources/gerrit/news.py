@@ -85,7 +85,7 @@ class News:
     # -- everything
 
     def _look_at_everything(self, *, thorough: bool) -> None:
-        now = (self._rest.server_time() or 0.0) - _SLACK
+        now = self._server_time() - _SLACK
         for name in self._watch.names:
             self._look_at_branches(name, None)
         first = self._progress.since is None
@@ -101,7 +101,7 @@ class News:
         # What happened first is told first; of what is told together, what others stand on goes first anyway.
         ordered = sorted(found.values(), key=lambda facts: (facts.updated, facts.number))
         for start in range(0, len(ordered), AT_ONCE):
-            self._tell({facts.number: facts for facts in ordered[start : start + AT_ONCE]}, first=now if first else None)
+            self._tell_all(ordered[start : start + AT_ONCE], now if first else None)
         if thorough and not first:
             known = [number for number in self._memory.open_changes(_REREAD) if number not in found]
             if known:
@@ -110,6 +110,18 @@ class News:
         self._commit(())
         log.info("gerrit.caught_up", connection=self._watch.connection, changes=len(found), first=first)
 
+    def _server_time(self) -> float:
+        """Return what Gerrit's clock shows, which a connection learns with its first answer. Raises GerritError."""
+        if (now := self._rest.server_time()) is None:
+            self._rest.get("accounts/self")
+            now = self._rest.server_time()
+        if now is None:
+            raise GerritError(
+                f"Gerrit {self._watch.connection!r} ({self._watch.url}) does not say what time it is: its answers have no Date. "
+                "Does a server in front of it take that away?"
+            )
+        return now
+
     # -- branches
 
     def _look_at_branches(self, name: ProjectName, only: frozenset[str] | None) -> None:
@@ -117,6 +129,7 @@ class News:
         before = self._progress.tips.get(name)
         try:
             now = self._branches.tips(name, only, before)
+            events, count = self._branches.moved(name, before, now, self._progress.count)
         except GerritRefusedError as error:
             if error.status == 401:
                 raise
@@ -124,7 +137,6 @@ class News:
             return
         self.problems.pop(ours, None)
         self._memory.land(name, now.values())
-        events, count = self._branches.moved(name, before, now, self._progress.count)
         if before != now:
             self._progress.tips[name] = now
             self._progress.count = count
@@ -142,10 +154,25 @@ class News:
                 for number, name in wanted.items():
                     self._look_at_changes({number: name})
                 return
-            log.exception("gerrit.change_failed", connection=self._watch.connection, changes=list(wanted))
             for number, name in wanted.items():
-                ours = self._watch.names.get(name or ProjectName(""), ProjectName(name or ""))
-                self.problems[ours] = f"change {number} could not be looked at: {type(error).__name__}: {error}"
+                self._failed(number, name or ProjectName(""), error)
+
+    def _tell_all(self, found: Sequence[ChangeFacts], first: float | None) -> None:
+        """Tell what is new of `found`, as `_tell` does. What cannot be understood is logged, and keeps nothing else from being told."""
+        try:
+            self._tell({facts.number: facts for facts in found}, first=first)
+        except ToriiError:
+            raise
+        except Exception as error:
+            if len(found) > 1:
+                for facts in found:
+                    self._tell_all([facts], first)
+                return
+            self._failed(found[0].number, found[0].project, error)
+
+    def _failed(self, number: int, name: ProjectName, error: Exception) -> None:
+        log.error("gerrit.change_failed", connection=self._watch.connection, change=number, exc_info=error)
+        self.problems[self._watch.names.get(name, name)] = f"change {number} could not be looked at: {type(error).__name__}: {error}"
 
     def _look_together(self, wanted: Mapping[int, ProjectName | None]) -> None:
         reading = self._reader.read(wanted)
@@ -224,14 +251,15 @@ class News:
         self, batch: Mapping[int, ChangeFacts], standings: Mapping[int, Standing], derived: Mapping[int, Derived], since: float, first: bool
     ) -> None:
         """Remember and post what was derived, and have looked at again whatever it has a bearing on."""
-        again: set[int] = set()
+        # All questions come before anything is learned: what is learned, and then not told because an answer is missing, is lost.
+        again = set() if first else {each for facts in batch.values() for each in self._left_behind(facts, since)}
         events: list[ChangeUpdated] = []
         # What ended comes first; a change that depends on another depends on all that the other depends on, and so on more.
         for number in sorted(derived, key=lambda each: (batch[each].open, len(derived[each].change.depends_on), batch[each].updated, each)):
             facts, now = batch[number], derived[number]
             before = self._memory.known(number)
             if not first:
-                again |= self._touched(facts, before, standings[number], since)
+                again |= self._touched(facts, before, standings[number])
             events += now.events
             standing = standings[number]
             self._memory.learn(Known(facts, now.change, standing.relations, standing.above))
@@ -243,16 +271,19 @@ class News:
         self._commit(events)
         self._again(Hint(_ANY_PROJECT, change=number) for number in sorted(again - set(batch)))
 
-    def _touched(self, facts: ChangeFacts, before: Known | None, standing: Standing, since: float) -> set[int]:
+    def _left_behind(self, facts: ChangeFacts, since: float) -> list[int]:
+        """Return the changes that stand on what this one, not read by this process before, was until a moment ago. Raises GerritError."""
+        if self._memory.known(facts.number) is not None or facts.status is ChangeStatus.MERGED or (facts.open and facts.patchset == 1):
+            return []
+        looked = Looked(facts, told=self._progress.told.get(facts.number, Told()), since=since - OVERLAP)
+        if not any(message.kind in _MOVES for message in fresh(looked)):
+            return []
+        return self._descendants(facts, facts.patchset - 1 if facts.open else facts.patchset)
+
+    def _touched(self, facts: ChangeFacts, before: Known | None, standing: Standing) -> set[int]:
         """Return the changes that must be read again because of what happened to this one."""
         touched: set[int] = set()
-        if before is None:
-            looked = Looked(facts, told=self._progress.told.get(facts.number, Told()), since=since - OVERLAP)
-            moved = any(message.kind in _MOVES for message in fresh(looked))
-            if moved and facts.status is not ChangeStatus.MERGED and (facts.patchset > 1 or not facts.open):
-                older = facts.patchset - 1 if facts.open and facts.patchset > 1 else facts.patchset
-                touched |= set(self._descendants(facts, older))
-        elif (before.facts.patchset, before.facts.status) != (facts.patchset, facts.status):
+        if before is not None and (before.facts.patchset, before.facts.status) != (facts.patchset, facts.status):
             touched |= self._memory.dependants(facts.number)
         once = before.relations.together if before is not None else ()
         for other in {*once, *standing.relations.together} - {facts.number}:

@@ -19,6 +19,7 @@ AT_ONCE = 50
 """Changes a query."""
 
 _NOT_FOUND = 404
+_NOT_US = (401, 403)
 
 
 @dataclass(slots=True)
@@ -93,8 +94,14 @@ class ChangeReader:
         try:
             info = self._rest.get(f"changes/{name}", self._params)
         except GerritRefusedError as error:
-            if error.status != _NOT_FOUND:
+            if error.status in _NOT_US:
                 raise
-            reading.missing.add(number)
+            if error.status == _NOT_FOUND:
+                reading.missing.add(number)
+            else:  # of this one nothing can be had; asked for again and again it would keep the others from being told
+                log.error("gerrit.change_refused", connection=self._rest.name, change=number, reason=str(error))
+            return
+        except GerritReplyTooLargeError as error:
+            log.error("gerrit.change_too_large", connection=self._rest.name, change=number, reason=str(error))
             return
         reading.found |= self.facts([info] if isinstance(info, Mapping) else [])

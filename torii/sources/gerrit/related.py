@@ -52,11 +52,25 @@ class Relatives:
 
     def standing(self, facts: ChangeFacts) -> Standing:
         """Return where `facts`, one of the batch, stands. Raises GerritError."""
-        if facts.number not in self._found:
-            self._under_way.add(facts.number)
-            self._found[facts.number] = self._together(facts, self._standing(facts)) if facts.open else Standing()
-            self._under_way.discard(facts.number)
+        for each in self._from_below(facts):
+            if each.number not in self._found:
+                self._under_way.add(each.number)
+                self._found[each.number] = self._together(each, self._standing(each)) if each.open else Standing()
+                self._under_way.discard(each.number)
         return self._found[facts.number]
+
+    def _from_below(self, facts: ChangeFacts) -> list[ChangeFacts]:
+        """Return `facts` and what of the batch it stands on, the lowest first: a series may be longer than calls can be nested."""
+        above = {facts.number: facts}
+        waiting = [facts]
+        while waiting:
+            each = waiting.pop()
+            for parent in each.parents:
+                number = self._commits.get((each.project, parent))
+                if number is not None and number not in above and number not in self._found and number not in self._under_way:
+                    above[number] = self._batch[number]
+                    waiting.append(above[number])
+        return [*reversed(above.values())]
 
     def _standing(self, facts: ChangeFacts) -> Standing:
         depends: dict[int, None] = {}

@@ -90,3 +90,8 @@ def test_an_event_that_lacks_what_it_must_have_is_no_hint(event: dict[str, objec
 
 def test_numbers_as_text_are_those_of_old_gerrits() -> None:
     assert hint_of({"type": "comment-added", "change": {"project": "demo", "number": "12"}}) == Hint(DEMO, change=12)
+
+
+@pytest.mark.parametrize("number", [2**31, 10**40, "9" * 19])
+def test_a_number_that_no_change_can_have_says_nothing(number: int | str) -> None:
+    assert hint_of({"type": "comment-added", "change": {"project": "demo", "number": number}}) is None

@@ -10,7 +10,7 @@ import pytest
 from torii.gate.reporting import REPORT_ATTEMPTS
 from torii.model.command import Report
 from torii.model.event import Event, ReportDone
-from torii.testing.story import PureStory
+from torii.testing.story import PureStory, story_config, with_recheck
 
 
 @pytest.fixture
@@ -104,3 +104,21 @@ def test_a_report_that_is_asked_for_again_says_so(story, answer):
     story.restart()
     assert [one.again for one in asked] == [False, True, True]
     assert {replace(one, again=False) for one in asked} == {asked[0]}
+
+
+def test_a_vote_that_could_not_be_delivered_does_not_come_after_a_newer_one():
+    story = PureStory(config=with_recheck(story_config()))
+    deliver, away = story.lab.forge.report, True
+
+    def report(one: Report) -> list[Event]:
+        return [ReportDone(one.key, "the server is away")] if away else deliver(one)
+
+    story.lab.forge.report = report
+    a = story.push("a")
+    story.finish_all("FAILURE")
+    away = False
+    story.comment(a, "recheck")
+    story.finish_all()
+    wait(story, 300)
+    assert story.verdicts(a, "check") == ["success", "failure"]
+    assert story.votes(a, "check") == ["+1"]

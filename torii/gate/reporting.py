@@ -39,8 +39,18 @@ def report(
         problems=build_set.problems if build_set else (),
         votes=_votes(rules, verdict) if votes is None else votes,
     )
+    _overrule(world, command)
     world.state.reports[command.key] = command
     world.commands.append(command)
+
+
+def _overrule(world: World, newer: Report) -> None:
+    """Take from reports that wait for their source the votes that `newer` casts anew: delivered late, they would stand instead of its."""
+    labels = {label for label, _ in newer.votes}
+    for key, older in world.state.reports.items():
+        if older.subject.id == newer.subject.id and any(label in labels for label, _ in older.votes):
+            votes = tuple((label, value) for label, value in older.votes if label not in labels)
+            world.state.reports[key] = replace(older, votes=votes)
 
 
 def _votes(rules: ReportRules, verdict: Verdict) -> tuple[tuple[str, int], ...]:

@@ -119,7 +119,7 @@ class Errands:
         if not answer.error:
             with self._reported:
                 known = self._undelivered.get(report.subject.id)
-                if known is not None and known.key == report.key:
+                if known is not None and (known.key == report.key or report.votes):  # an older vote must not come after a newer one
                     del self._undelivered[report.subject.id]
         elif self._stopping.is_set():
             return  # asked for again after the next start
@@ -144,6 +144,8 @@ class Errands:
             some = len(rest) if rest[0].change.together else 1
             while some < min(len(rest), TOGETHER) and not rest[some].change.together and self._is_reported(rest[some]):
                 some += 1
+            if not all(self._await_reports(each) for each in rest[1:some]):
+                return
             self._carry_out_some(rest[:some])
             del rest[:some]
 

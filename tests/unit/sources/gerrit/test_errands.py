@@ -168,3 +168,28 @@ def test_stopped_it_answers_nothing_more(errands, desk, box, stopping):
     desk.release("1:success")
     assert errands.close(5.0)
     assert answers(box, SubmitDone) == []
+
+
+def test_what_is_submitted_behind_a_topic_waits_for_its_own_report_too(errands, desk, box):
+    desk.held = {"submits", "3:success"}
+    errands.submit(submit(0))
+    errands.report([report(3)])
+    for number, together in ((1, (1, 2)), (2, (1, 2)), (3, ())):
+        errands.submit(submit(number, *together))
+    desk.release("submits")
+    with pytest.raises(TimeoutError):
+        wait_until(lambda: "submit 3" in desk.done, 0.3)
+    desk.release("3:success")
+    wait_until(lambda: len(answers(box, SubmitDone)) == 4)
+    assert desk.done.index("report 3:success") < desk.done.index("submit 3")
+
+
+def test_a_vote_that_did_not_get_through_is_not_cast_after_a_newer_one(errands, desk, box):
+    desk.failing = {"1:failure"}
+    errands.report([report(1, "1:failure")])
+    wait_until(lambda: answers(box, ReportDone))
+    desk.failing.clear()
+    errands.report([report(1, "1b:success")])
+    errands.submit(submit(1))
+    wait_until(lambda: answers(box, SubmitDone))
+    assert desk.done == ["report 1b:success", "submit 1"]

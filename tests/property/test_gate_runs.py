@@ -27,6 +27,9 @@ class SlowServer(Walk):
             self._say(self.lab.forge.push_change(change, TOOL, "main", {f"{change}.txt": str(self.random.random())}, depends_on))
             self._say(self.lab.forge.approve(change))
 
+    def _put_together(self) -> None:
+        """What merges together follows others less often, and is walked in test_gate_together.py."""
+
     def _end_build(self) -> None:
         for held in self.lab.running():
             if self.random.random() < 0.5:
@@ -51,9 +54,9 @@ def followers(seeds: range, steps: int, monkeypatch: pytest.MonkeyPatch) -> int:
     def counted(*arguments):
         nonlocal count
         count += 1
-        return conclusion.conclude(*arguments)
+        return conclusion.merge(*arguments)
 
-    monkeypatch.setattr(following, "conclude", counted)
+    monkeypatch.setattr(following, "merge", counted)
     for seed in seeds:
         SlowServer(seed, twins=seed % 2 == 1).run(steps)
     return count

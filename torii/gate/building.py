@@ -98,7 +98,8 @@ def _staged(world: World, item: Item, build_set: BuildSet, staged: Staged) -> bo
     """Take the staged state, choose its jobs and start them. Returns whether it taught a new tip of the item's branch."""
     build_set.phase, build_set.staged = SetPhase.BUILDING, staged.branches
     own = build_set.own
-    inherited = {(base.project, base.branch): base for base in _ground(world, build_set)}
+    ground = [base for base in _ground(world, build_set) if world.holds(item.pipeline, base)]
+    inherited = {(base.project, base.branch): base for base in ground}
     before = inherited.get((own.project, own.branch))
     build_set.onto = before.commit if before else own.base
     mine = tuple(change for change, _ in build_set.changes)

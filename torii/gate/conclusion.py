@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from torii.gate import words
 from torii.gate.backoff import backoff
+from torii.gate.door import hold
 from torii.gate.keeping import remember
 from torii.gate.reporting import report
 from torii.gate.state import BranchTip, BuildSet, Item, ItemPhase, SetPhase, tip_key
+from torii.gate.together import partners, regrouped
 from torii.gate.world import World
 from torii.model.change import Change
 from torii.model.command import Submit, Verdict
@@ -38,12 +41,8 @@ def conclude(world: World, item: Item, build_set: BuildSet) -> bool:
         shrink(world, item)
         depart(world, item, verdict.value, reason)
         return True
-    spec, subject = world.spec_of(item), item.subject
-    if spec.merges and isinstance(subject, Change):
-        report(world, item, Verdict.SUCCESS, f"passed {words.ground(build_set)}, merging it", build_set)
-        item.phase, item.chosen = ItemPhase.SUBMITTING, build_set.id
-        world.decide(item, f"passed, being merged into {subject.branch}")
-        submit(world, subject, build_set)
+    if world.spec_of(item).merges and isinstance(item.subject, Change):
+        merge(world, [(item, build_set)])
         return False
     count = len(build_set.builds)
     reason = f"passed {words.ground(build_set)}" if count else f"passed without builds: {build_set.reason}"
@@ -51,6 +50,19 @@ def conclude(world: World, item: Item, build_set: BuildSet) -> bool:
     report(world, item, Verdict.SUCCESS, reason, build_set)
     depart(world, item, Verdict.SUCCESS.value, reason)
     return True
+
+
+def merge(world: World, passed: Sequence[tuple[Item, BuildSet]]) -> None:
+    """Have what `passed` merged, in order: one item, or all that merge together. All are reported first, then all are asked for."""
+    for item, build_set in passed:
+        if not build_set.told:
+            build_set.told = True
+            report(world, item, Verdict.SUCCESS, f"passed {words.ground(build_set)}, merging it", build_set)
+        item.phase, item.chosen = ItemPhase.SUBMITTING, build_set.id
+        world.decide(item, f"passed, being merged into {item.subject.branch}")
+    for item, build_set in passed:
+        assert isinstance(item.subject, Change)
+        submit(world, item.subject, build_set)
 
 
 def _with_kept(reason: str, build_set: BuildSet) -> str:
@@ -67,7 +79,11 @@ def depart(world: World, item: Item, outcome: str, reason: str) -> None:
     """Let `item` leave; what cannot merge without it leaves too. The caller advances the queue."""
     needing = () if outcome == "merged" else tuple(world.dependants.get(item.subject.id, ()))
     alone = world.spec_of(item).manager is Manager.INDEPENDENT
+    unit = [other for other in world.unit(item) if other is not item]
     world.leave(item, outcome, reason)
+    for partner in () if outcome == "merged" else unit:
+        if partner.id in world.state.items and not partner.ending:
+            _leave_with(world, item, partner, f"merges together with {item.subject.id}, which left: {reason}")
     for change in () if alone else needing:
         other = world.live_item(change, item.pipeline)
         if other is None or other.queue != item.queue:
@@ -78,6 +94,19 @@ def depart(world: World, item: Item, outcome: str, reason: str) -> None:
             other.ending = why  # it was to follow at once, and will be turned down
         else:
             depart(world, other, Verdict.DEQUEUED.value, why)
+
+
+def _leave_with(world: World, item: Item, other: Item, reason: str) -> None:
+    """Let `other` leave too, because it merges together with `item`."""
+    known = world.state.changes.get(item.subject.id)
+    if known is None or (isinstance(item.subject, Change) and regrouped(item.subject, known)):  # the rest may come back without it
+        hold(world, other.pipeline, other.subject.id, reason)
+    else:
+        report(world, other, Verdict.DEQUEUED, reason)
+    if other.phase is ItemPhase.SUBMITTING:
+        other.ending = reason
+    else:
+        depart(world, other, Verdict.DEQUEUED.value, reason)
 
 
 # -- merging for good
@@ -124,10 +153,15 @@ def submit_done(world: World, event: SubmitDone) -> None:
                 depart(world, item, Verdict.DEQUEUED.value, item.ending)
             else:
                 world.decide(item, f"tested again {moved}")
+                _call_back(world, item)
         case Refused() if item.ending:
             depart(world, item, Verdict.DEQUEUED.value, item.ending)
         case Refused(reason):
             _not_merged(world, item, build_set, reason)
+        case SubmitUnavailable() if item.ending and item.together:
+            depart(world, item, Verdict.DEQUEUED.value, item.ending)
+        case SubmitUnavailable() if (other := _tested_again(world, item)) is not None:
+            _wait_for(world, item, other)
         case SubmitUnavailable(reason) if (ahead := merging_ahead(world, item)) is not None:
             # Not its own failure yet: it is asked for again after the change ahead, whose attempts count.
             _after(world, item, ahead)
@@ -144,6 +178,24 @@ def submit_done(world: World, event: SubmitDone) -> None:
                 world.decide(item, f"passed, but could not be merged yet (attempt {item.submit_attempts}): {reason}")
 
 
+def _tested_again(world: World, item: Item) -> Item | None:
+    """Return which of those that merge together with `item` has to be tested again; None if none has."""
+    return next((other for other in world.unit(item) if other.phase is ItemPhase.QUEUED), None)
+
+
+def _call_back(world: World, item: Item) -> None:
+    """`item` is tested again: what merges together with it, and could not be merged yet, waits for that."""
+    for other in world.unit(item):
+        if other.phase is ItemPhase.SUBMITTING and f"submit {other.id}" in world.state.timers:
+            _wait_for(world, other, item)
+
+
+def _wait_for(world: World, item: Item, other: Item) -> None:
+    world.cancel_reminder(f"submit {item.id}")
+    _back_in_line(item)
+    world.decide(item, f"passed; waits for {other.subject.id}, which merges together with it and is tested again")
+
+
 def merging_ahead(world: World, item: Item) -> Item | None:
     """Return the item just ahead of `item`, if that is being merged too: then nothing is known of `item` before it."""
     ahead = world.state.items.get(item.ahead) if item.ahead is not None else None
@@ -152,14 +204,27 @@ def merging_ahead(world: World, item: Item) -> Item | None:
 
 def submit_again(world: World, item: Item) -> None:
     """Ask once more for the merge of `item`, or see to it that this is done as soon as it is asked for once more of the one ahead."""
-    build_set = item.build_set(item.chosen)
-    if build_set is None or item.phase is not ItemPhase.SUBMITTING or not isinstance(item.subject, Change):
-        return
     ahead = merging_ahead(world, item)
     if ahead is not None and f"submit {ahead.id}" in world.state.timers:
         _after(world, item, ahead)
     else:
+        submit_once_more(world, item)
+
+
+def submit_once_more(world: World, item: Item) -> None:
+    """Ask once more for the merge of `item`, if it is being merged."""
+    build_set = item.build_set(item.chosen)
+    if build_set is not None and item.phase is ItemPhase.SUBMITTING and isinstance(item.subject, Change):
         submit(world, item.subject, build_set)
+
+
+def ask_in_order(world: World) -> None:
+    """A process has started, and asks for every merge anew: none before one ahead of it that waits for its time."""
+    for item in world.state.items.values():
+        if item.phase is not ItemPhase.SUBMITTING or f"submit {item.id}" in world.state.timers:
+            continue
+        if (ahead := merging_ahead(world, item)) is not None and f"submit {ahead.id}" in world.state.timers:
+            _after(world, item, ahead)
 
 
 def _after(world: World, item: Item, ahead: Item) -> None:
@@ -185,7 +250,7 @@ def _merged(world: World, item: Item, change: Change, build_set: BuildSet, merge
         for other in world.tested_behind(item):
             for standing in other.build_sets:
                 if standing.parent == build_set.id:
-                    standing.parent = None  # what it stood on is the branch now
+                    standing.parent = build_set.parent  # what it stood on is the branch now
                     if standing.phase is SetPhase.MERGING:
                         standing.state = build_set.state  # a merger may be standing it on that just now
         reason = f"merged as {words.short(merged.commit)}"
@@ -230,7 +295,17 @@ def _land(world: World, build_set: BuildSet, merged: Merged, tested: BuildSet | 
 
 
 def merged_change(world: World, change: Change) -> None:
-    """Forget an open change because it is part of its branch now: nothing depends on it any more."""
+    """Forget an open change because it is part of its branch now: nothing depends on it any more, or has to be merged with it."""
+    for partner in partners(change, world.state.changes.get(change.id)):
+        if (known := world.state.changes.get(partner)) is not None:
+            world.learn(_apart(known, change))
+    for number in world.items_of.get(change.id, ()):
+        item = world.state.items[number]
+        for other in world.unit(item):
+            other.together = tuple(one for one in other.together if one != number)
+            if isinstance(other.subject, Change):
+                other.subject = _apart(other.subject, change)
+        item.together = ()
     for dependant in list(world.dependants.get(change.id, ())):
         known = world.state.changes[dependant]
         world.learn(_without(known, change))
@@ -243,6 +318,10 @@ def merged_change(world: World, change: Change) -> None:
 
 def _without(change: Change, dependency: Change) -> Change:
     return replace(change, depends_on=tuple(one for one in change.depends_on if one != dependency.id))
+
+
+def _apart(change: Change, merged: Change) -> Change:
+    return replace(change, together=tuple(one for one in change.together if one != merged.id))
 
 
 def set_tip(world: World, project: ProjectName, branch: str, commit: Sha | None) -> None:

@@ -15,13 +15,14 @@ from torii.gate.building import (
     request_of,
     stalled_too_long,
 )
-from torii.gate.conclusion import depart, merging_ahead, submit_again, submit_done, what_landed
+from torii.gate.conclusion import ask_in_order, depart, merging_ahead, submit_again, submit_done, submit_once_more, what_landed
 from torii.gate.intake import advance_standing_on, branch_moved, change_updated, dequeue, enter_anew, reconsider
 from torii.gate.keeping import forget_kept
 from torii.gate.line import advance, merge_of
 from torii.gate.reporting import once_more, report, report_done, report_due
 from torii.gate.requirements import unmet
 from torii.gate.state import BuildPhase, BuildSet, Item, ItemPhase, SetPhase, State
+from torii.gate.together import partners
 from torii.gate.world import World
 from torii.model.build import BuildRequest
 from torii.model.change import Change
@@ -41,7 +42,7 @@ from torii.model.event import (
     SubmitDone,
     Tick,
 )
-from torii.model.ids import BuildId, BuildSetId, ItemId
+from torii.model.ids import BuildId, BuildSetId, ChangeId, ItemId
 from torii.model.pipeline import GateConfig, Manager, PipelineSpec
 from torii.model.view import Records
 
@@ -128,7 +129,7 @@ class Gate:
         world = self._world
         for item in world.state.items.values():
             if item.phase is ItemPhase.SUBMITTING and f"submit {item.id}" not in world.state.timers:
-                submit_again(world, item)
+                submit_once_more(world, item)
         for queue in world.state.queues.values():
             merging = [(item, one) for item in world.walk(queue) for one in item.build_sets if one.phase is SetPhase.MERGING]
             for chain in _chains(merging, alone=world.pipelines[queue.pipeline].manager is Manager.INDEPENDENT):
@@ -171,6 +172,7 @@ def _configured(world: World, config: GateConfig) -> None:
     world.pipelines = after
     forget_kept(world)
     listen_anew(world)
+    ask_in_order(world)
     enter_anew(world, {spec.name for spec in after.values() if _way(before.get(spec.name, spec)) != _way(spec)})
     for queue in list(world.state.queues.values()):
         spec = after[queue.pipeline]
@@ -189,7 +191,7 @@ def _submit_done(world: World, event: SubmitDone) -> None:
     item = world.state.items.get(build_set.item) if build_set else None
     if isinstance(event.outcome, Merged) and item is not None and item.chosen == event.build_set:
         _merge_what_it_stands_on(world, item, event.outcome)
-    waiting = list(world.dependants.get(item.subject.id, ())) if item is not None else []
+    waiting = [*world.dependants.get(item.subject.id, ()), *_partners(item)] if item is not None else []
     submit_done(world, event)
     if item is not None:
         advance_standing_on(world, item.subject.project, item.subject.branch)
@@ -200,11 +202,17 @@ def _submit_done(world: World, event: SubmitDone) -> None:
             reconsider(world, change)
 
 
+def _partners(item: Item) -> list[ChangeId]:
+    return partners(item.subject) if isinstance(item.subject, Change) else []
+
+
 def _merge_what_it_stands_on(world: World, item: Item, merged: Merged) -> None:
     """What has landed holds the changes ahead that were to be merged before it: their own answers may come later, or were lost."""
     build_set, ahead = item.build_set(item.chosen), merging_ahead(world, item)
     below = ahead.build_set(ahead.chosen) if ahead is not None else None
     if build_set is None or below is None or below.id != build_set.parent or what_landed(world, item, build_set, merged) is None:
+        return
+    if (below.own.project, below.own.branch) != (build_set.own.project, build_set.own.branch):
         return
     if merged.commit == build_set.own.commit:
         merged = Merged(below.own.commit, below.own.tree)  # it was made on top of just that

@@ -6,16 +6,18 @@ from collections.abc import Container, Iterator
 
 from torii.gate import words
 from torii.gate.conclusion import depart, merged_change, set_tip
+from torii.gate.door import hold, is_held, let_go, send_away
 from torii.gate.line import advance, advance_alone
 from torii.gate.reporting import report
 from torii.gate.requirements import unmet
 from torii.gate.state import Item, ItemPhase, Queue, tip_key
+from torii.gate.together import partners, queue_name, regrouped, unit_of
 from torii.gate.triggers import Entry, causes_of, entry, fires_on_branch
 from torii.gate.world import World
 from torii.model.change import BranchState, Change, ChangeStatus
 from torii.model.command import Verdict
 from torii.model.event import BranchMoved, ChangeUpdated, Dequeue
-from torii.model.ids import ChangeId, ItemId, PipelineName, ProjectName, QueueName, Sha
+from torii.model.ids import ChangeId, ItemId, PipelineName, ProjectName, Sha
 from torii.model.pipeline import Manager, PipelineSpec
 
 
@@ -28,7 +30,8 @@ def change_updated(world: World, event: ChangeUpdated) -> None:
         world.note(change.id, None, f"project {change.project} is not gated here")
         return
     waiting = list(world.dependants.get(change.id, ()))
-    causes = causes_of(event, world.state.changes.get(change.id))
+    before = world.state.changes.get(change.id)
+    causes = causes_of(event, before)
     match change.status:
         case ChangeStatus.MERGED:
             merged_change(world, change)
@@ -44,8 +47,10 @@ def change_updated(world: World, event: ChangeUpdated) -> None:
         _unhold_unmet(world, change)
         reconsider(world, change.id)
     else:
-        _unhold(world, change.id, "it is no longer open")
+        send_away(world, change.id, "it is no longer open")
     _reconsider_dependants(world, change.id, waiting)
+    for partner in partners(before, change):
+        reconsider(world, partner)
 
 
 # -- leaving
@@ -59,6 +64,10 @@ def _refresh_items(world: World, change: Change) -> None:
         ending, tell = _why_ends(world, item, item.subject, change)
         if ending:
             dismiss(world, item, ending, tell)
+            continue
+        if world.spec_of(item).merges and (ending := regrouped(item.subject, change)):
+            hold(world, item.pipeline, change.id, ending)  # it comes back with those it merges with now
+            dismiss(world, item, ending, tell=False)
             continue
         changed = item.subject.depends_on != change.depends_on
         item.subject = change
@@ -111,7 +120,7 @@ def dequeue(world: World, event: Dequeue) -> None:
         item = world.state.items.get(number)
         if item is not None and event.pipeline in (None, item.pipeline):
             dismiss(world, item, f"taken out by {event.by}", tell=True)
-    _unhold(world, event.change, f"taken out by {event.by}")
+    send_away(world, event.change, f"taken out by {event.by}")
 
 
 # -- entering
@@ -125,49 +134,61 @@ def consider(world: World, spec: PipelineSpec, change: Change, why: Entry, askin
     if not world.takes_part(change.project, spec.name):
         return
     if lacking := unmet(spec, change, world.state.now):
-        world.state.held.pop(_held_key(spec.name, change.id), None)
+        let_go(world, spec.name, change.id)
         world.note(change.id, spec.name, f"not taken into {spec.name}: {lacking}")
         return
     live = world.live_item(change.id, spec.name)
     if live is not None:
         if live.ending:
-            _hold(world, spec.name, change.id, f"its patch set {words.short(live.subject.patchset)} is just being merged")
+            hold(world, spec.name, change.id, f"its patch set {words.short(live.subject.patchset)} is just being merged")
         elif why.anew is not None:
             world.note(change.id, spec.name, f"{why.why}, but it is in {spec.name} already")
         return
+    unit, lacking = unit_of(world, spec, change)
     if spec.manager is not Manager.INDEPENDENT:
-        for dependency in change.depends_on:
-            known = world.state.changes.get(dependency)
-            if (
-                known is not None
-                and dependency not in asking
-                and _same_queue(world, known, change)
-                and not unmet(spec, known, world.state.now)
-            ):
-                consider(world, spec, known, Entry(f"{change.id} depends on it"), asking | {change.id})
-        if lacking := _not_ready(world, spec, change):
-            _hold(world, spec.name, change.id, lacking)
+        for one in unit:
+            _bring_along(world, spec, one, asking | {change.id})
+        if lacking := lacking or next(filter(None, (_not_ready(world, spec, one, unit) for one in unit)), ""):
+            hold(world, spec.name, change.id, lacking)
             return
         if world.live_item(change.id, spec.name) is not None:
             return  # what it depends on has brought it along
-    _enter(world, spec, change, why)
+    _enter(world, spec, unit, why)
 
 
-def _enter(world: World, spec: PipelineSpec, change: Change, why: Entry) -> None:
-    world.state.held.pop(_held_key(spec.name, change.id), None)
-    queue = world.queue(spec, queue_name(world, spec, change))
-    item = world.join(queue, change)
-    item.anew = why.anew
-    full = spec.manager is not Manager.INDEPENDENT and queue.length > queue.window
-    place = f", number {queue.length} in queue {queue.name}; waits for a place in the window of {queue.window}" if full else ""
-    world.decide(item, f"taken into {spec.name}: {why.why}{place}")
-    if spec.report.start:
-        report(world, item, Verdict.START, f"taken into {spec.name}")
-    if spec.manager is Manager.INDEPENDENT:
-        advance_alone(world, item)
+def _bring_along(world: World, spec: PipelineSpec, change: Change, asking: frozenset[ChangeId]) -> None:
+    """Let in what `change` depends on, as far as that may enter the same queue."""
+    for dependency in change.depends_on:
+        known = world.state.changes.get(dependency)
+        if known is None or dependency in asking or not _same_queue(world, known, change) or unmet(spec, known, world.state.now):
+            continue
+        consider(world, spec, known, Entry(f"{change.id} depends on it"), asking)
+
+
+def _enter(world: World, spec: PipelineSpec, unit: tuple[Change, ...], why: Entry) -> None:
+    """Have the changes of `unit` join their queue, one behind the other."""
+    alone = spec.manager is Manager.INDEPENDENT
+    queue = world.queue(spec, queue_name(world, spec, unit[0]))
+    full = not alone and queue.length >= queue.window
+    items = [world.join(queue, change) for change in unit]
+    for place, item in enumerate(items, queue.length - len(items) + 1):
+        let_go(world, spec.name, item.subject.id)
+        item.anew = why.anew
+        item.together = tuple(one.id for one in items) if len(items) > 1 else ()
+        waits = f", number {place} in queue {queue.name}; waits for a place in the window of {queue.window}" if full else ""
+        world.decide(item, f"taken into {spec.name}: {why.why}{_with(unit)}{waits}")
+        if spec.report.start:
+            report(world, item, Verdict.START, f"taken into {spec.name}")
+    if alone:
+        advance_alone(world, items[0])
     elif not full:
         advance(world, queue)
-    _reconsider_dependants(world, change.id, list(world.dependants.get(change.id, ())))
+    for change in unit:
+        _reconsider_dependants(world, change.id, list(world.dependants.get(change.id, ())))
+
+
+def _with(unit: tuple[Change, ...]) -> str:
+    return f"; merges together: {words.listed([one.id for one in unit])}" if len(unit) > 1 else ""
 
 
 def enter_anew(world: World, pipelines: Container[PipelineName]) -> None:
@@ -186,15 +207,6 @@ def enter_anew(world: World, pipelines: Container[PipelineName]) -> None:
         reconsider(world, item.subject.id)  # it may have waited at the door for the one that just left
 
 
-def queue_name(world: World, spec: PipelineSpec, subject: Change | BranchState) -> QueueName:
-    """Return the queue of `subject`: the one its branch's `torii.yml` names, else one of the project and branch's own."""
-    if spec.manager is Manager.INDEPENDENT:
-        return QueueName(subject.project)
-    tip = world.state.tips.get(tip_key(subject.project, subject.branch))
-    shared = tip.queue if tip and spec.manager is Manager.DEPENDENT else None
-    return QueueName(shared or f"{subject.project} {subject.branch}")
-
-
 def _same_queue(world: World, one: Change, other: Change) -> bool:
     def shared(change: Change) -> str | None:
         tip = world.state.tips.get(tip_key(change.project, change.branch))
@@ -206,10 +218,13 @@ def _same_queue(world: World, one: Change, other: Change) -> bool:
 # -- waiting for what a change depends on
 
 
-def _not_ready(world: World, spec: PipelineSpec, change: Change) -> str:
-    """Return which dependency is neither merged nor ahead in the same queue, in words; empty if none."""
+def _not_ready(world: World, spec: PipelineSpec, change: Change, unit: tuple[Change, ...]) -> str:
+    """Return which dependency is neither merged nor ahead in the same queue nor in `unit`, in words; empty if none."""
     name = queue_name(world, spec, change)
+    there = {one.id for one in unit}
     for dependency in change.depends_on:
+        if dependency in there:
+            continue
         ahead = world.live_item(dependency, spec.name)
         if ahead is None or ahead.queue != name:
             known = world.state.changes.get(dependency)
@@ -226,26 +241,9 @@ def _missing_ahead(world: World, item: Item, now: Change) -> str:
     return ""
 
 
-def _held_key(pipeline: PipelineName, change: ChangeId) -> str:
-    return f"{pipeline} {change}"
-
-
-def _hold(world: World, pipeline: PipelineName, change: ChangeId, reason: str) -> None:
-    key = _held_key(pipeline, change)
-    if world.state.held.get(key) != reason:
-        world.state.held[key] = reason
-        world.note(change, pipeline, f"waits at the door of {pipeline}: {reason}")
-
-
-def _unhold(world: World, change: ChangeId, reason: str) -> None:
-    for pipeline in world.pipelines:
-        if world.state.held.pop(_held_key(pipeline, change), None) is not None:
-            world.note(change, pipeline, f"no longer waits for {pipeline}: {reason}")
-
-
 def _unhold_unmet(world: World, change: Change) -> None:
     for spec in world.state.config.pipelines:
-        if (lacking := unmet(spec, change, world.state.now)) and world.state.held.pop(_held_key(spec.name, change.id), None) is not None:
+        if (lacking := unmet(spec, change, world.state.now)) and let_go(world, spec.name, change.id):
             world.note(change.id, spec.name, f"no longer waits for {spec.name}: {lacking}")
 
 
@@ -253,7 +251,7 @@ def reconsider(world: World, change: ChangeId) -> None:
     """Look again at `change` where it waits at the door."""
     for spec in world.state.config.pipelines:
         known = world.state.changes.get(change)
-        if known is not None and _held_key(spec.name, change) in world.state.held:
+        if known is not None and is_held(world, spec.name, change):
             consider(world, spec, known, Entry("what it waited for is there"))
 
 

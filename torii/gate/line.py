@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torii.gate import words
-from torii.gate.conclusion import conclude
+from torii.gate.conclusion import conclude, merge
 from torii.gate.following import follow
 from torii.gate.state import BuildSet, Item, ItemPhase, Queue, SetPhase
-from torii.gate.strategy import STRATEGIES
+from torii.gate.strategy import STRATEGIES, Linear
 from torii.gate.world import World
 from torii.model.change import BranchState, Change
 from torii.model.command import Merge, Stage, StageBase, StageChange
@@ -81,7 +81,7 @@ class Tree:
             return True
         subject = item.subject
         for base in node.build_set.state if node.build_set else ():
-            if (base.project, base.branch) == (subject.project, subject.branch):
+            if (base.project, base.branch) == (subject.project, subject.branch) and self._world.holds(item.pipeline, base):
                 return base.commit == build_set.onto
         return self._world.on_tip(subject.project, subject.branch, build_set.onto)
 
@@ -107,9 +107,10 @@ def advance(world: World, queue: Queue) -> None:
 def _speculate(world: World, queue: Queue) -> None:
     spec = world.pipelines[queue.pipeline]
     line: list[Item] = []
-    room: list[ItemId] = []
+    first = world.unit(world.state.items[queue.head]) if queue.head else []
+    room = [item.id for item in first]  # they merge together: the window cannot part them
     for item in world.walk(queue):
-        if len(room) < queue.window:
+        if len(line) < queue.window or len(line) < len(first):
             room.append(item.id)
         elif item.ticket > queue.reach:
             break
@@ -117,9 +118,11 @@ def _speculate(world: World, queue: Queue) -> None:
     tree = Tree(world, frozenset(room))
     before = {item.id: list(item.build_sets) for item in line}
     STRATEGIES[spec.strategy].plan(line, tree)
+    if len(first) > 1:
+        Linear().plan(first, tree)  # whatever the strategy thinks of it: nothing merges before all of them have passed
     for item in line:
         for build_set in before[item.id]:
-            if build_set.id not in tree.wanted:
+            if build_set.id not in tree.wanted and build_set.id != item.chosen:  # what is being merged is settled
                 world.drop_set(item, build_set, _why_dropped(world, item, build_set))
     _stage_planned(world, [(item, build_set) for item in line for build_set in item.build_sets])
 
@@ -152,14 +155,24 @@ def _trouble(world: World, change: ChangeId, item: Item) -> str:
 
 
 def _conclude_head(world: World, head: Item) -> bool:
-    """Decide about the item that has nothing ahead of it. Returns whether the queue changed."""
+    """Decide about the item that has nothing ahead of it, and what merges together with it. Returns whether the queue changed."""
     tree = Tree(world, frozenset())
-    standing = [build_set for build_set in head.build_sets if tree.stands(head, build_set, tree.root)]
-    passed = next((build_set for build_set in standing if build_set.passed), None)
-    if passed is not None:
-        return conclude(world, head, passed)
-    if standing and all(build_set.complete for build_set in standing):
-        return conclude(world, head, standing[0])
+    node = tree.root
+    passed: list[tuple[Item, BuildSet]] = []
+    for item in world.unit(head):
+        standing = [build_set for build_set in item.build_sets if tree.stands(item, build_set, node)]
+        chosen = next((build_set for build_set in standing if build_set.passed), None)
+        if item.phase is ItemPhase.QUEUED and chosen is None and standing and all(build_set.complete for build_set in standing):
+            return conclude(world, item, standing[0])
+        if item.phase is not ItemPhase.QUEUED or chosen is None:
+            for one, _ in passed:
+                world.decide(one, f"passed; waits for {item.subject.id}, which merges together with it")
+            return False
+        passed.append((item, chosen))
+        node = State(chosen)
+    if len(passed) == 1:
+        return conclude(world, *passed[0])
+    merge(world, passed)
     return False
 
 
@@ -199,8 +212,8 @@ def merge_of(world: World, chain: list[tuple[Item, BuildSet]]) -> Merge:
     """Return the command that asks for `chain`, which must not be empty."""
     first = chain[0][1]
     parent = world.sets.get(first.parent) if first.parent else None
-    base = tuple(world.landed(one) for one in parent.state) if parent else ()
     item = chain[0][0]
+    base = tuple(world.landed(one) for one in parent.state if world.holds(item.pipeline, one)) if parent else ()
     if isinstance(item.subject, BranchState):
         subject = item.subject
         base = (StageBase(subject.project, subject.branch, subject.commit, subject.commit),)

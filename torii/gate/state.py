@@ -92,6 +92,8 @@ class BuildSet:
     builds: list[Build] = field(default_factory=list)
     merge_attempts: int = 0
     kept: str = ""
+    told: bool = False
+    """Whether it was reported as passed."""
 
     @property
     def own(self) -> StagedBranch:
@@ -132,6 +134,7 @@ class Item:
     """A stay of a subject in a pipeline.
 
     `chosen` is the build set that is being merged; `ending` why the item has to leave as soon as that is answered, should it not merge.
+    `together` are the items that it merges together with, itself among them, in merge order; empty where it merges alone.
     `anew` names the jobs that were asked to run anew, whatever results are kept: all of them if it is empty, none if it is None.
     """
 
@@ -153,6 +156,7 @@ class Item:
     submit_attempts: int = 0
     left_at: float | None = None
     anew: tuple[str, ...] | None = None
+    together: tuple[ItemId, ...] = ()
 
     def build_set(self, wanted: BuildSetId | None) -> BuildSet | None:
         """Return the build set called `wanted`, or None."""

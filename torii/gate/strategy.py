@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Protocol, TypeVar
 
 from torii.gate.state import Item
@@ -39,10 +40,20 @@ class Linear:
 
     def plan(self, line: Sequence[Item], tree: Speculation[N]) -> None:
         node = tree.root
-        for item in line:
-            state = tree.on(item, node)
-            if not state.failed:
-                node = state
+        for unit in units(line):
+            top = node
+            for item in unit:
+                top = tree.on(item, top)
+                if top.failed:
+                    break  # none of them is going to merge: the next stands where they began
+            else:
+                node = top
+
+
+def units(line: Sequence[Item]) -> Iterator[list[Item]]:
+    """Yield the items of `line`, those that merge together in one list; most merge alone."""
+    for _, unit in groupby(line, key=lambda item: item.together or item.id):
+        yield list(unit)
 
 
 STRATEGIES: dict[str, Strategy] = {"linear": Linear()}

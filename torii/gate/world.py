@@ -138,6 +138,11 @@ class World:
         known = self.state.tips.get(tip_key(project, branch))
         return known is None or known.stands_for(commit)
 
+    def holds(self, pipeline: PipelineName, base: StageBase) -> bool:
+        """Return whether a branch may still be started from `base`: what made it is ahead in the pipeline, or is the branch now."""
+        made_by_one_ahead = bool(base.changes) and self.live_item(base.changes[-1], pipeline) is not None
+        return made_by_one_ahead or self.on_tip(base.project, base.branch, base.commit)
+
     def landed(self, base: StageBase) -> StageBase:
         """Return what to start from instead of `base` where that has landed as another commit: nothing keeps the tested one any more."""
         known = self.state.tips.get(tip_key(base.project, base.branch))
@@ -181,6 +186,10 @@ class World:
             other = self.state.items[following]
             following = other.behind
             yield other
+
+    def unit(self, item: Item) -> list[Item]:
+        """Return what merges together with `item` and is still there, itself among it, in merge order."""
+        return [self.state.items[number] for number in item.together if number in self.state.items] or [item]
 
     def live_item(self, change: ChangeId, pipeline: PipelineName) -> Item | None:
         """Return the item of `change` in `pipeline`, or None."""

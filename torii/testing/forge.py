@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from torii.model.job import ConfigProblem, ProjectConfig
 from torii.model.pipeline import Cause
 
 Tree = dict[str, str]
+Outcome = Merged | Moved | Refused | SubmitUnavailable
 
 
 def digest(*parts: str) -> Sha:
@@ -54,14 +55,17 @@ class Submission:
 
 @dataclass
 class Forge:
-    """The server. What it does to the world is in `merged`, `reports` and `commits`; what it has to say is returned as events."""
+    """The server. What it does to the world is in `landings`, `reports` and `commits`; what it has to say is returned as events."""
 
     branches: dict[tuple[str, str], Sha] = field(default_factory=dict)
     commits: dict[Sha, Tree] = field(default_factory=dict)
     submissions: dict[ChangeId, Submission] = field(default_factory=dict)
     staging: dict[str, Sha] = field(default_factory=dict)
-    merged: list[ChangeId] = field(default_factory=list)
+    landings: list[tuple[Submit, Sha]] = field(default_factory=list)
+    """What was merged, in order, and as which commit."""
     reports: dict[str, Report] = field(default_factory=dict)
+    topics: dict[ChangeId, tuple[ChangeId, ...]] = field(default_factory=dict)
+    """What merges together with a change, in merge order."""
     refuse: dict[ChangeId, str] = field(default_factory=dict)
     merging: bool = True
     """Whether a submit is answered, or its answer is "not now"."""
@@ -71,9 +75,14 @@ class Forge:
     """Whether the news of a merge come before its answer."""
     away: str = ""
     """Why no merge can be tried at present; empty: it can."""
-    _landed: dict[ChangeId, Sha] = field(default_factory=dict)
+    _asked: dict[ChangeId, Submit] = field(default_factory=dict)
     _keys: int = 0
     _configs: dict[str, ProjectConfig | tuple[ConfigProblem, ...]] = field(default_factory=dict)
+
+    @property
+    def merged(self) -> list[ChangeId]:
+        """The changes that were merged, in order."""
+        return [submit.change.id for submit, _ in self.landings]
 
     # -- what people do
 
@@ -120,6 +129,17 @@ class Forge:
         one.change = replace(one.change, **fields)
         return self._news(change, cause)
 
+    def put_together(self, *changes: ChangeId) -> list[Event]:
+        """Have these changes merge together, in this order, and no longer with others."""
+        told = dict.fromkeys(changes)
+        for change in changes:
+            for other in self.topics.pop(change, ()):
+                if other not in changes:
+                    self.topics[other] = tuple(one for one in self.topics.get(other, ()) if one not in changes)
+                    told[other] = None
+        self.topics.update(dict.fromkeys(changes, changes))
+        return [self._news(change, Cause.TOPIC_CHANGED) for change in told]
+
     def push_branch(self, project: ProjectName, branch: str, files: Mapping[str, str]) -> Event:
         """Push to a branch past the gate."""
         old = self.branches[project, branch]
@@ -133,7 +153,9 @@ class Forge:
     def _news(self, change: ChangeId, cause: Cause) -> ChangeUpdated:
         one = self.submissions[change]
         waiting = tuple(other for other in one.change.depends_on if self.submissions[other].change.status is not ChangeStatus.MERGED)
-        return ChangeUpdated(replace(one.change, depends_on=waiting), cause, self._key())
+        topic = tuple(other for other in self.topics.get(change, ()) if self.submissions[other].change.status is ChangeStatus.OPEN)
+        together = topic if len(topic) > 1 and change in topic else ()
+        return ChangeUpdated(replace(one.change, depends_on=waiting, together=together), cause, self._key())
 
     def _move(self, project: ProjectName, branch: str, commit: Sha) -> Event:
         old = self.branches[project, branch]
@@ -217,27 +239,66 @@ class Forge:
         self.reports.setdefault(report.key, report)
         return [ReportDone(report.key)]
 
+    def expect(self, submits: Iterable[Submit]) -> None:
+        """Know of these before the first of them is performed: what merges together is asked for together."""
+        self._asked.update((submit.change.id, submit) for submit in submits)
+
     def submit(self, submit: Submit) -> list[Event]:
         """Perform a submit command: re-read, then merge exactly the tested commit or nothing. The news of it follow the answer, or not."""
         change = submit.change
-        tip = self.branches[change.project, change.branch]
-        one = self.submissions[change.id]
-        if change.id in self.merged and one.change.patchset == change.patchset:
-            landed = self._landed[change.id]
+        landed = next((commit for one, commit in self.landings if one.change.id == change.id), None)
+        if landed is not None and self.submissions[change.id].change.patchset == change.patchset:
             return [SubmitDone(submit.build_set, Merged(landed, tree_id(self.commits[landed])))]
-        if not self.merging:
-            return [SubmitDone(submit.build_set, SubmitUnavailable("the server is busy"))]
-        if change.id in self.refuse:
-            return [SubmitDone(submit.build_set, Refused(self.refuse[change.id]))]
-        if one.change.patchset != change.patchset or one.change.status is not ChangeStatus.OPEN or not one.change.approved:
-            return [SubmitDone(submit.build_set, Refused("the change is not what was tested any more"))]
-        if tip != submit.onto and not (self.twins and tree_id(self.commits[tip]) == submit.onto_tree):
-            return [SubmitDone(submit.build_set, Moved(tip))]
-        self.merged.append(change.id)
-        one.change = replace(one.change, status=ChangeStatus.MERGED)
-        tree = self.commits[submit.commit]
-        commit = self._commit(tip, tree, self._key()) if self.twins else submit.commit
-        self._landed[change.id] = commit
-        news = [self._news(change.id, Cause.MERGED), self._move(change.project, change.branch, commit)]
-        answer = SubmitDone(submit.build_set, Merged(commit, tree_id(tree)))
+        outcome, news = self._merge_group(submit) if change.together else self._merge(submit)
+        answer = SubmitDone(submit.build_set, outcome)
         return [*news, answer] if self.news_first else [answer, *news]
+
+    def _merge(self, submit: Submit) -> tuple[Outcome, list[Event]]:
+        stopped = self._stopped(submit)
+        return (stopped, []) if stopped else self._land(submit)
+
+    def _merge_group(self, submit: Submit) -> tuple[Outcome, list[Event]]:
+        """Merge all that belongs together, or nothing; the others are told when it is their turn."""
+        self.expect([submit])
+        left = [one for one in submit.change.together if one not in self.merged]
+        group = [self._asked[one] for one in left if one in self._asked]
+        if len(group) < len(left):
+            return SubmitUnavailable("another is not to be merged yet"), []
+        judged = [outcome for one in group if (outcome := self._judge(one)) is not None]
+        if judged:
+            return judged[0], []
+        lowest = {(one.change.project, one.change.branch): one for one in reversed(group)}
+        moved = {where: at for where, one in lowest.items() if (at := self._moved(one)) is not None}
+        if moved:
+            return moved.get((submit.change.project, submit.change.branch)) or SubmitUnavailable("another must be tested again"), []
+        outcomes = {one.change.id: self._land(one) for one in group}
+        return outcomes[submit.change.id][0], [event for _, news in outcomes.values() for event in news]
+
+    def _stopped(self, submit: Submit) -> Outcome | None:
+        judged = self._judge(submit)
+        return self._moved(submit) if judged is None else judged
+
+    def _judge(self, submit: Submit) -> Refused | SubmitUnavailable | None:
+        change = submit.change
+        now = self.submissions[change.id].change
+        if not self.merging:
+            return SubmitUnavailable("the server is busy")
+        if change.id in self.refuse:
+            return Refused(self.refuse[change.id])
+        if now.patchset != change.patchset or now.status is not ChangeStatus.OPEN or not now.approved:
+            return Refused("the change is not what was tested any more")
+        return None
+
+    def _moved(self, submit: Submit) -> Moved | None:
+        tip = self.branches[submit.change.project, submit.change.branch]
+        fits = tip == submit.onto or (self.twins and tree_id(self.commits[tip]) == submit.onto_tree)
+        return None if fits else Moved(tip)
+
+    def _land(self, submit: Submit) -> tuple[Outcome, list[Event]]:
+        change, tree = submit.change, self.commits[submit.commit]
+        tip = self.branches[change.project, change.branch]
+        self.submissions[change.id].change = replace(self.submissions[change.id].change, status=ChangeStatus.MERGED)
+        commit = self._commit(tip, tree, self._key()) if self.twins else submit.commit
+        self.landings.append((submit, commit))
+        news: list[Event] = [self._news(change.id, Cause.MERGED), self._move(change.project, change.branch, commit)]
+        return Merged(commit, tree_id(tree)), news

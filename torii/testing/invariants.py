@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from torii.gate.state import BuildPhase, ItemPhase, SetPhase, State
+from torii.gate.state import BuildPhase, ItemPhase, Queue, SetPhase, State
 from torii.model.build import BuildSummary, Result
 from torii.model.change import Change, ChangeStatus
 from torii.model.command import Command, Report, Submit, Verdict
-from torii.model.ids import BuildSetId
+from torii.model.ids import BuildSetId, ChangeId, PipelineName, Sha
 from torii.testing.forge import tree_id
 from torii.testing.lab import HeldBuild, Lab
 
@@ -28,7 +28,7 @@ class Watch:
         self.lab = lab
         self._reports: dict[BuildSetId, Verdict] = {}
         self._tickets: dict[str, int] = {}
-        self._merged = 0
+        self._landed = 0
         lab.watch = self.performed
 
     # -- commands
@@ -37,19 +37,23 @@ class Watch:
         """Check a command that was just performed."""
         match command:
             case Submit():
-                self._submitted(command)
+                self._submitted()
             case Report():
                 self._reported(command)
 
-    def _submitted(self, submit: Submit) -> None:
+    def _submitted(self) -> None:
+        """Check what has landed since this was last looked at; most submits land one change, some all that merge together."""
+        landings = self.lab.forge.landings
+        for place in range(self._landed, len(landings)):
+            submit, commit = landings[place]
+            self._check_landing(submit, commit, [one.change.id for one, _ in landings[:place]])
+        self._landed = len(landings)
+
+    def _check_landing(self, submit: Submit, commit: Sha, before: list[ChangeId]) -> None:
         """1: what lands is what passed; 2: in order, and not without what it depends on."""
         forge, change = self.lab.forge, submit.change
-        if len(forge.merged) == self._merged:
-            return
-        self._merged = len(forge.merged)
-        tip = forge.branches[change.project, change.branch]
-        require(forge.twins or tip == submit.commit, f"{change.id}: another commit landed than was to be submitted")
-        require(tree_id(forge.commits[tip]) == submit.tree, f"{change.id}: another tree landed than was to be submitted")
+        require(forge.twins or commit == submit.commit, f"{change.id}: another commit landed than was to be submitted")
+        require(tree_id(forge.commits[commit]) == submit.tree, f"{change.id}: another tree landed than was to be submitted")
         latest: dict[str, HeldBuild] = {}
         for held in self.lab.builds.values():
             if held.request.build_set == submit.build_set:
@@ -59,11 +63,19 @@ class Watch:
             passed = held.result is Result.SUCCESS or not held.request.job.voting
             require(passed, f"{change.id} landed though {held.request.job.name} ended {held.result}")
         for dependency in forge.submissions[change.id].change.depends_on:
-            require(dependency in forge.merged[:-1], f"{change.id} landed without {dependency}")
+            require(dependency in before, f"{change.id} landed without {dependency}")
         item = self.lab.items[submit.build_set.rpartition(".")[0]]
+        for partner in change.together:
+            require(partner in forge.merged or self._passed(partner, item.pipeline), f"{change.id} landed before {partner} had passed")
         key = f"{item.pipeline} {item.queue}"
         require(item.position is None or item.position > self._tickets.get(key, 0), f"{change.id} overtook what was ahead of it")
         self._tickets[key] = item.position or self._tickets.get(key, 0)
+
+    def _passed(self, change: ChangeId, pipeline: PipelineName) -> bool:
+        """Return whether `change` is being merged, or was reported to have passed."""
+        items = [one for one in self.lab.items.values() if (one.change, one.pipeline) == (change, pipeline)]
+        told = [one for one in self.lab.forge.reports.values() if (one.subject.id, one.pipeline) == (change, pipeline)]
+        return any(one.state == "submitting" for one in items) or any(one.verdict is Verdict.SUCCESS for one in told)
 
     def _reported(self, report: Report) -> None:
         """3: one report a build set; 4: never one of an old patch set's builds."""
@@ -106,7 +118,17 @@ class Watch:
                 seen, ahead, number = seen + 1, number, item.behind
             require((queue.tail, queue.length) == (ahead, seen), f"{queue.name} has lost its tail or its count")
             count += seen
+            self._check_units(state, queue)
         require(count == len(state.items), "an item is in no queue")
+
+    def _check_units(self, state: State, queue: Queue) -> None:
+        """What merges together stands one behind the other."""
+        number = queue.head
+        while number is not None:
+            item = state.items[number]
+            after = [one for one in item.together[item.together.index(number) + 1 :] if one in state.items] if item.together else []
+            require(not after or item.behind == after[0], f"{number} stands apart from {after[:1]}, which it merges together with")
+            number = item.behind
 
     def _check_build_sets(self, state: State) -> None:
         alive = {build_set.id: item for item in state.items.values() for build_set in item.build_sets}
@@ -158,7 +180,10 @@ class Watch:
         require(answered, f"{change.id} was approved, and nothing is on record about it")
         submissions = self.lab.forge.submissions
         needs = [one for one in change.depends_on if submissions[one].change.status is not ChangeStatus.MERGED]
-        require(not held or bool(needs), f"{change.id} waits at the door, though all that it depends on has merged")
+        require(
+            not held or bool(needs) or change.id in self.lab.forge.topics,
+            f"{change.id} waits at the door, though all that it depends on has merged",
+        )
 
     def open_and_approved(self) -> list[Change]:
         """Return the changes that wait to be merged."""

@@ -73,6 +73,7 @@ class Lab:
 
     def perform(self) -> None:
         """Perform the commands that are waiting for it."""
+        self.forge.expect(command for command in self.unperformed if isinstance(command, Submit))
         while self.unperformed:
             command = self.unperformed.pop(0)
             self._perform(command)

@@ -82,6 +82,7 @@ class Walk:
             (1, self._workers),
             (1, self._another_queue),
             (1, self._set_back),
+            (1, self._put_together),
         )
 
     def run(self, steps: int) -> Statistics:
@@ -155,6 +156,15 @@ class Walk:
             depends_on = one.depends_on if self.random.random() < 0.7 else anew
             files = self.lab.forge.submissions[change].files if self.random.random() < 0.4 else self._files(change)  # a rebase, say
             self._say(self.lab.forge.push_change(change, one.project, one.branch, files, depends_on))
+
+    def _put_together(self) -> None:
+        """Some changes get a topic, with which they merge together; or one has none any more."""
+        waiting = self._open()
+        some = self.random.sample(waiting, min(len(waiting), self.random.choice([1, 1, 1, 2, 3])))
+        submissions = self.lab.forge.submissions
+        some.sort(key=lambda change: len(submissions[change].change.depends_on))
+        for event in self.lab.forge.put_together(*some):
+            self._say(event)
 
     def _unapprove(self) -> None:
         if change := self._some():

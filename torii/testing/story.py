@@ -164,6 +164,11 @@ class PureStory(Story):
         """Give a change other values (topic, hashtags, approvals, ...), and have it told because of `cause`."""
         self._tell(self.lab.forge.alter(change, cause, **fields))
 
+    def put_together(self, *changes: ChangeId) -> None:
+        """Have these changes merge together, in this order, as a review server does with a whole topic."""
+        for event in self.lab.forge.put_together(*changes):
+            self._tell(event)
+
     def push_past_the_gate(self, files: Mapping[str, str], branch: str = "main") -> None:
         self._tell(self.lab.forge.push_branch(self.project, branch, files))
 

@@ -155,7 +155,7 @@ class News:
                     self._look_at_changes({number: name})
                 return
             for number, name in wanted.items():
-                self._failed(number, name or ProjectName(""), error)
+                self._failed(number, name, error)
 
     def _tell_all(self, found: Sequence[ChangeFacts], first: float | None) -> None:
         """Tell what is new of `found`, as `_tell` does. What cannot be understood is logged, and keeps nothing else from being told."""
@@ -170,14 +170,21 @@ class News:
                 return
             self._failed(found[0].number, found[0].project, error)
 
-    def _failed(self, number: int, name: ProjectName, error: Exception) -> None:
+    def _failed(self, number: int, name: ProjectName | None, error: Exception) -> None:
         log.error("gerrit.change_failed", connection=self._watch.connection, change=number, exc_info=error)
-        self.problems[self._watch.names.get(name, name)] = f"change {number} could not be looked at: {type(error).__name__}: {error}"
+        self._problem(name, f"change {number} could not be looked at: {type(error).__name__}: {error}")
+
+    def _problem(self, name: ProjectName | None, words: str) -> None:
+        """Show it until the project's branches are read again; where nobody knows of which it is, the log alone says it."""
+        if name is not None and (ours := self._watch.names.get(name)) is not None:
+            self.problems[ours] = words
 
     def _look_together(self, wanted: Mapping[int, ProjectName | None]) -> None:
         reading = self._reader.read(wanted)
         if reading.found:
             self._tell(reading.found)
+        for number, reason in reading.broken.items():
+            self._problem(wanted[number], f"change {number} cannot be read: {reason}")
         for number in reading.missing:
             self._tell_gone(number, wanted[number])
 

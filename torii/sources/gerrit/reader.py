@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from torii.model.ids import ProjectName
-from torii.sources.gerrit.errors import GerritRefusedError, GerritReplyTooLargeError
+from torii.sources.gerrit.errors import GerritError, GerritRefusedError, GerritReplyTooLargeError, GerritUnavailableError
 from torii.sources.gerrit.facts import FILES, OPTIONS, ChangeFacts, Message, StrangeChangeError, facts_of, with_remarks
 from torii.sources.gerrit.rest import GerritRest, quote
 
@@ -20,17 +20,20 @@ AT_ONCE = 50
 
 _NOT_FOUND = 404
 _NOT_US = (401, 403)
+_INTERNAL = 500
 
 
 @dataclass(slots=True)
 class Reading:
     """What was read: the changes that are there by number, and the numbers of those that are not, or not for Torii to see.
 
-    One that is there but cannot be understood, or is of a project that is not ours, is in neither.
+    One that is there but cannot be understood, or is of a project that is not ours, is in neither. `broken` are those that Gerrit itself
+    cannot show, and its words.
     """
 
     found: dict[int, ChangeFacts] = field(default_factory=dict)
     missing: set[int] = field(default_factory=set)
+    broken: dict[int, str] = field(default_factory=dict)
 
 
 class ChangeReader:
@@ -98,10 +101,21 @@ class ChangeReader:
                 raise
             if error.status == _NOT_FOUND:
                 reading.missing.add(number)
-            else:  # of this one nothing can be had; asked for again and again it would keep the others from being told
-                log.error("gerrit.change_refused", connection=self._rest.name, change=number, reason=str(error))
+            else:
+                self._leave_out(number, error, reading)
             return
         except GerritReplyTooLargeError as error:
-            log.error("gerrit.change_too_large", connection=self._rest.name, change=number, reason=str(error))
+            self._leave_out(number, error, reading)
+            return
+        except GerritUnavailableError as error:
+            # Gerrit says of a damaged change what it says of a trouble of its own; but a query leaves that one out, and is answered.
+            if error.status != _INTERNAL or self._query([number]):
+                raise
+            self._leave_out(number, error, reading)
             return
         reading.found |= self.facts([info] if isinstance(info, Mapping) else [])
+
+    def _leave_out(self, number: int, error: GerritError, reading: Reading) -> None:
+        """Give up on a change of which nothing can be had: asked for again and again it would keep the others from being told."""
+        log.error("gerrit.change_broken", connection=self._rest.name, change=number, reason=str(error))
+        reading.broken[number] = str(error)

@@ -118,7 +118,16 @@ def test_a_configuration_that_is_no_file_keeps_nothing_from_being_told(gerrit, r
     assert [event.queue for event in reading.events if isinstance(event, BranchMoved) and not event.initial] == [None]
 
 
-def test_a_change_that_gerrit_refuses_to_show_keeps_no_other_from_being_told(gerrit, reading, monkeypatch):
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        GerritRefusedError("409", status=409, text="broken"),
+        GerritUnavailableError("500", status=500),
+        GerritReplyTooLargeError("too large"),
+    ],
+    ids=["refused", "damaged", "endless"],
+)
+def test_a_change_that_gerrit_cannot_show_keeps_no_other_from_being_told(gerrit, reading, monkeypatch, trouble):
     bad, good = gerrit.push(), gerrit.push()
     answer = gerrit.get
 
@@ -126,12 +135,30 @@ def test_a_change_that_gerrit_refuses_to_show_keeps_no_other_from_being_told(ger
         if path == "changes/":
             return [each for each in answer(path, params) if each["_number"] != bad]
         if path.endswith(f"~{bad}"):
-            raise GerritRefusedError("409", status=409, text="broken")
+            raise trouble
         return answer(path, params)
 
     monkeypatch.setattr(gerrit, "get", get)
+    reading.look(bad)
     reading.look(bad, good)
     assert (reading.causes(bad), reading.causes(good)) == ([], [PUSHED])
+    assert reading.news.problems == {"app": f"change {bad} cannot be read: {trouble}"}
+
+
+def test_a_trouble_of_gerrits_own_is_no_damaged_change(gerrit, reading, monkeypatch):
+    number, answer = gerrit.push(), gerrit.get
+
+    def get(path: str, params: Any = ()) -> Any:
+        if path.endswith(f"~{number}"):
+            raise GerritUnavailableError("500", status=500)
+        return answer(path, params)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gerrit, "get", get)
+        with pytest.raises(GerritUnavailableError):
+            reading.look(number)
+    reading.look(number)
+    assert reading.causes(number) == [PUSHED]
 
 
 def test_a_catch_up_asks_for_less_at_once_where_pages_are_too_large(gerrit, reading, monkeypatch):

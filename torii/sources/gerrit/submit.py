@@ -114,6 +114,7 @@ class GerritSubmitter:
                 outcomes[place] = group
                 continue
             found, tip = self._patiently(group, tip if len(group) == 1 else None)
+            self._forget_unless_merged(group, found)
             for other, one in enumerate(submits):
                 if one.change.id in found:
                     outcomes.setdefault(other, found[one.change.id])
@@ -132,6 +133,13 @@ class GerritSubmitter:
         if missing:
             return SubmitUnavailable(f"{', '.join(missing)}, which would be merged with it, is not to be merged yet")
         return [asked[change] for change in submit.change.together] or [submit]
+
+    def _forget_unless_merged(self, group: Sequence[Submit], found: Mapping[ChangeId, Outcome]) -> None:
+        """What was not merged is tested anew, perhaps, before it is asked for again: until then none of it is to be merged."""
+        if not all(isinstance(outcome, Merged) for outcome in found.values()):
+            with self._lock:
+                for one in group:
+                    self._asked.pop(one.change.id, None)
 
     def _patiently(self, group: Sequence[Submit], tip: State | None) -> tuple[dict[ChangeId, Outcome], State | None]:
         """Return what became of `group`, and the tip of its last branch where that was read."""

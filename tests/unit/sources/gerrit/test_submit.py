@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from tests.support.fake_gerrit import FakeGerrit
 from tests.support.gerrit_wires import recorded_refusals
 from torii.model.change import Change, ChangeStatus
 from torii.model.command import Submit
+from torii.model.event import Moved, SubmitUnavailable
 from torii.model.ids import BuildSetId, ChangeId, ProjectName, Sha
 from torii.model.pipeline import MergeMode
 from torii.sources.gerrit.derive import Relations, Rules, change_of
 from torii.sources.gerrit.facts import Account, ChangeFacts, Requirement, Vote, facts_of
-from torii.sources.gerrit.submit import judge, spoken
+from torii.sources.gerrit.landed import LandedStates
+from torii.sources.gerrit.rest import GerritRest
+from torii.sources.gerrit.submit import GerritSubmitter, judge, spoken
 
 RULES = Rules("lab", "http://gerrit.example.com", 9, frozenset({"Verified"}))
 NEEDS_REVIEW = Requirement("Code-Review", "UNSATISFIED", "label:Code-Review=MAX", failing=frozenset({"label:Code-Review=MAX"}))
@@ -75,3 +80,42 @@ def test_a_refusal_is_told_without_what_gerrit_puts_around_it() -> None:
     assert spoken("change is merged\n") == "change is merged"
     assert spoken("\n") == "nothing"
     assert len(spoken("x" * 5000)) == 1000
+
+
+class UnknownStates:
+    """A branch of which nothing was fetched."""
+
+    def tree(self, branch: str, commit: Sha) -> Sha | None:
+        return None
+
+    def tree_here(self, commit: Sha) -> Sha | None:
+        return None
+
+
+class Submitting(FakeGerrit):
+    """Takes note of what is to be merged, and never answers."""
+
+    def __init__(self) -> None:
+        super().__init__("app")
+        self.posted: list[str] = []
+
+    def post(self, path: str, body: object = None) -> object:
+        self.posted.append(path)
+        raise AssertionError(f"nobody should merge {path}")
+
+
+def test_a_topic_that_was_tested_anew_is_not_merged_with_what_was_asked_of_it_before() -> None:
+    gerrit = Submitting()
+    numbers = [gerrit.push(topic="t"), gerrit.push(topic="t")]
+    together = tuple(ChangeId(f"lab:{number}") for number in numbers)
+    for number in numbers:
+        gerrit.vote(number, 2)
+    changes = [replace(change_of(facts_of(gerrit.info(gerrit.changes[n])), Relations(), RULES), together=together) for n in numbers]
+    states = {ProjectName("app"): cast(LandedStates, UnknownStates())}
+    submitter = GerritSubmitter(cast(GerritRest, gerrit), states, lambda: RULES, threading.Event(), patience=0.0)
+    first, second = submitter.submit_all([submit(change) for change in changes])
+    assert isinstance(first, Moved)
+    assert isinstance(second, Moved)
+    again = replace(submit(changes[0]), onto=Sha(gerrit.tips["app"]["main"]))
+    assert submitter.submit(again) == SubmitUnavailable("lab:2, which would be merged with it, is not to be merged yet")
+    assert gerrit.posted == []

@@ -177,12 +177,15 @@ def derive(look: Looked, rules: Rules, groups: Groups = lambda _: ()) -> Derived
     return Derived(change, tuple(events), Told(look.told.ids | {short(message.id) for message in new}, digest(change)), count)
 
 
-def gone(before: Change | None, told: Told) -> tuple[ChangeUpdated, ...]:
-    """Return what is to be told of a change that Gerrit has no more, or no longer shows: that it is abandoned, once."""
+def gone(before: Change | None, told: Told, count: int = 0) -> tuple[ChangeUpdated, ...]:
+    """Return what is to be told of a change that Gerrit has no more, or no longer shows: that it is abandoned, once.
+
+    It may be shown and hidden again just as it was: `count` tells one time from the other.
+    """
     if before is None or before.status is not ChangeStatus.OPEN:
         return ()
     change = replace(before, status=ChangeStatus.ABANDONED, approved=False, blockers=(), depends_on=(), together=())
-    return (ChangeUpdated(change, Cause.ABANDONED, f"{change.id}:gone:{told.digest or digest(before)}"),)
+    return (ChangeUpdated(change, Cause.ABANDONED, f"{change.id}:gone:{told.digest or digest(before)}{f'#{count}' if count else ''}"),)
 
 
 def _altered(look: Looked, change: Change) -> bool:

@@ -191,11 +191,13 @@ class News:
     def _tell_gone(self, number: int, project: ProjectName | None) -> None:
         known = self._memory.known(number)
         change = known.change if known is not None else self._unknown(number, project)
-        if not (events := gone(change, self._progress.told.get(number, Told()))):
+        count = self._progress.count + 1 if known is not None else 0
+        if not (events := gone(change, self._progress.told.get(number, Told()), count)):
             return
         if known is None:
             self._never_seen.add(number)
         else:
+            self._progress.count = count
             ended = replace(known, change=events[0].change, facts=replace(known.facts, status=ChangeStatus.ABANDONED))
             self._memory.learn(ended)
             self._again(Hint(known.facts.project, change=each) for each in self._memory.dependants(number))

@@ -213,3 +213,13 @@ def test_the_address_of_a_change_is_one_whatever_its_project_is_called():
     number = gerrit.push("a b#c/100% d")
     reading.news.look(Work(changes={number: None}))
     assert reading.told(number)[-1].change.url == "http://gerrit.example.com/c/a%20b%23c/100%25%20d/+/1"
+
+
+def test_a_change_that_is_hidden_twice_is_abandoned_twice(gerrit, reading):
+    number = gerrit.push()
+    reading.look(number)
+    for private in (True, False, True):
+        gerrit.set_private(number, private)
+        reading.look(number)
+    abandoned = [event.key for event in reading.told(number) if event.cause is Cause.ABANDONED]
+    assert len(set(abandoned)) == 2

@@ -79,8 +79,12 @@ class Tree:
             return False
         if build_set.onto is None or isinstance(item.subject, BranchState):
             return True
-        subject = item.subject
-        for base in node.build_set.state if node.build_set else ():
+        subject, below = item.subject, node.build_set
+        if below is not None and below.staged:
+            own = below.own
+            if own.branch == subject.branch and own.project == subject.project:
+                return own.commit == build_set.onto
+        for base in below.state if below is not None else ():
             if (base.project, base.branch) == (subject.project, subject.branch) and self._world.holds(item.pipeline, base):
                 return base.commit == build_set.onto
         return self._world.on_tip(subject.project, subject.branch, build_set.onto)

@@ -103,11 +103,12 @@ class BuildSet:
     @property
     def failed(self) -> bool:
         """Whether this state can no longer pass, though some of its builds may still run."""
-        if self.phase in (SetPhase.CONFLICT, SetPhase.BROKEN, SetPhase.UNAVAILABLE, SetPhase.MISSING):
-            return True
-        return any(
-            build.job.voting and build.phase is BuildPhase.DONE and build.result not in (Result.SUCCESS, None) for build in self.builds
-        )
+        if self.phase is not SetPhase.BUILDING:
+            return self.phase not in (SetPhase.PLANNED, SetPhase.MERGING)
+        for build in self.builds:  # a plain loop: this is asked of each state in the window at every look
+            if build.phase is BuildPhase.DONE and build.result not in (Result.SUCCESS, None) and build.job.voting:
+                return True
+        return False
 
     @property
     def complete(self) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from torii.gate.state import Item
+from torii.model.ids import ItemId
 
 
 class Node(Protocol):
@@ -39,21 +39,16 @@ class Linear:
     """Assume that everything ahead succeeds until it is seen to fail, as Zuul does: one path, each item on the nearest that may merge."""
 
     def plan(self, line: Sequence[Item], tree: Speculation[N]) -> None:
-        node = tree.root
-        for unit in units(line):
-            top = node
-            for item in unit:
+        node = top = tree.root
+        unit: tuple[ItemId, ...] = ()
+        failed = False
+        for item in line:
+            if not item.together or item.together != unit:  # what merges together does so or not: the next stands on all of it, or none
+                node = node if failed else top
+                top, unit, failed = node, item.together, False
+            if not failed:
                 top = tree.on(item, top)
-                if top.failed:
-                    break  # none of them is going to merge: the next stands where they began
-            else:
-                node = top
-
-
-def units(line: Sequence[Item]) -> Iterator[list[Item]]:
-    """Yield the items of `line`, those that merge together in one list; most merge alone."""
-    for _, unit in groupby(line, key=lambda item: item.together or item.id):
-        yield list(unit)
+                failed = top.failed
 
 
 STRATEGIES: dict[str, Strategy] = {"linear": Linear()}

@@ -68,6 +68,7 @@ class News:
         self._identity = identity
         self._committed = ""
         self._never_seen: set[int] = set()
+        self._followed: set[int] = set()
         self.problems: dict[ProjectName, str] = {}
         """What is wrong with a project, by our name of it."""
 
@@ -281,13 +282,24 @@ class News:
         self._again(Hint(_ANY_PROJECT, change=number) for number in sorted(again - set(batch)))
 
     def _left_behind(self, facts: ChangeFacts, since: float) -> list[int]:
-        """Return the changes that stand on what this one, not read by this process before, was until a moment ago. Raises GerritError."""
-        if self._memory.known(facts.number) is not None or facts.status is ChangeStatus.MERGED or (facts.open and facts.patchset == 1):
+        """Return the changes that stand on what this one was until a moment ago, where not all of those are known. Raises GerritError.
+
+        All are known of a change that was new when this process read it first: whatever stands on it was told since.
+        """
+        known, number = self._memory.known(facts.number), facts.number
+        if number in self._followed or facts.status is ChangeStatus.MERGED:
             return []
-        looked = Looked(facts, told=self._progress.told.get(facts.number, Told()), since=since - OVERLAP)
-        if not any(message.kind in _MOVES for message in fresh(looked)):
+        looked = Looked(facts, told=self._progress.told.get(number, Told()), since=since - OVERLAP)
+        moved = any(message.kind in _MOVES for message in fresh(looked))
+        if facts.open and facts.patchset == 1:
+            if known is None and moved:
+                self._followed.add(number)
             return []
-        return self._descendants(facts, facts.patchset - 1 if facts.open else facts.patchset)
+        if (known.facts.patchset, known.facts.status) == (facts.patchset, facts.status) if known is not None else not moved:
+            return []
+        self._followed.add(number)
+        before = known.facts.patchset if known is not None else facts.patchset - 1 if facts.open else facts.patchset
+        return self._descendants(facts, before)
 
     def _touched(self, facts: ChangeFacts, before: Known | None, standing: Standing) -> set[int]:
         """Return the changes that must be read again because of what happened to this one."""

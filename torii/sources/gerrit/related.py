@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torii.model.change import ChangeStatus
@@ -115,11 +115,17 @@ class Relatives:
             self._memory.land(facts.project, facts.parents)
         standing = Standing()
         against: list[str] = []
-        for each in ancestors:
+        for each in map(self._as_known, ancestors):
             standing = _on(facts, standing, each)
             if each.commit in facts.parents:
                 against += standing.relations.blockers
         return Standing(Relations(standing.relations.depends_on, tuple(against)), standing.above)
+
+    def _as_known(self, relative: Relative) -> Relative:
+        """Return `relative` as the change itself was read: the list lags behind, and only news of a change has others looked at again."""
+        known = self._memory.known(relative.number)
+        facts = self._batch.get(relative.number) or (known.facts if known is not None else None)
+        return replace(relative, current=facts.patchset, status=_word(facts.status)) if facts is not None else relative
 
     def _together(self, facts: ChangeFacts, standing: Standing) -> Standing:
         if not (self._whole_topics and facts.topic):

@@ -13,12 +13,16 @@ from torii.model.pipeline import Cause
 
 
 class LaggingGerrit(FakeGerrit):
-    """Its queries show the changes as they were when `index` was called last, if it ever was."""
+    """Its queries show the changes as they were when `index` was called last, if it ever was; so do its lists of related changes."""
 
     indexed: dict[int, FakeChange] | None = None
 
     def index(self) -> None:
         self.indexed = deepcopy(self.changes)
+
+    def _relative(self, change: FakeChange, patchset: int) -> dict[str, Any]:
+        before = (self.indexed or {}).get(change.number, change)
+        return {**super()._relative(change, patchset), "status": before.status, "_current_revision_number": len(before.revisions)}
 
     def _query(self, params: dict[str, str]) -> list[dict[str, Any]]:
         now = self.changes
@@ -62,3 +66,14 @@ def test_of_a_change_that_is_gone_meanwhile_the_old_state_is_not_told(gerrit, re
     gerrit.delete(number)
     reading.catch_up()
     assert Cause.UPDATED not in reading.causes(number)
+
+
+def test_a_change_itself_tells_how_it_is_not_the_list_of_those_that_stand_on_it(gerrit, reading):
+    below = gerrit.push()
+    above = gerrit.push(on=below)
+    reading.look(below, above)
+    reading.restart()
+    gerrit.index()
+    gerrit.abandon(below)
+    reading.look(below)
+    assert reading.told(above)[-1].change.blockers[0] == f"its parent {below} is abandoned"

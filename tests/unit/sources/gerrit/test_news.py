@@ -106,6 +106,20 @@ def test_after_a_restart_too_what_stands_on_a_new_patch_set_is_told(gerrit, read
     assert "its parent 1 is at patch set 2 by now; this was made on 1" in reading.told(above)[-1].change.blockers
 
 
+def test_after_a_restart_what_stands_on_a_change_that_was_read_again_is_told_of_what_becomes_of_it(gerrit, reading):
+    below = gerrit.push()
+    above = gerrit.push(on=below)
+    reading.look(below, above)
+    gerrit.now += 1000
+    reading.catch_up()
+    reading.restart()
+    gerrit.comment(below, "is it still needed?")
+    reading.look(below)
+    gerrit.abandon(below)
+    reading.look(below)
+    assert "its parent 1 is abandoned" in reading.told(above)[-1].change.blockers
+
+
 def test_an_abandoned_parent_blocks_until_it_is_restored(gerrit, reading):
     below = gerrit.push()
     above = gerrit.push(on=below)

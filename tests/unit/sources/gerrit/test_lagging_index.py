@@ -78,4 +78,5 @@ def test_a_change_itself_tells_how_it_is_not_the_list_of_those_that_stand_on_it(
     gerrit.index()
     gerrit.abandon(below)
     reading.look(below)
+    reading.look(above)
     assert f"its parent {below} is abandoned" in reading.told(above)[-1].change.blockers

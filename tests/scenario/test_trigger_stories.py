@@ -137,3 +137,40 @@ def test_a_report_says_what_builds_said_of_files(story):
     story.lab.settle()
     (report,) = story.reports(a, "check")
     assert {one.job: one.comments for one in report.builds} == {"unit": (), "lint": said}
+
+
+def test_a_vote_that_has_to_be_older_lets_the_change_in_when_it_is():
+    story = configured(Requirements(approvals=(ApprovalRule("Code-Review", 2, older_than=3600),)))
+    a = story.push("a")
+    story.alter(a, Cause.APPROVED, approved=True, approvals=vote(story, 2))
+    assert "waits at the door of gate: no vote of +2 on Code-Review, at least 1 h old" in story.why(a)
+    story.comment(a, "still waiting")
+    story.lab.pass_time(3599)
+    story.restart()
+    assert story.running(a) == []
+    story.lab.pass_time(1)
+    story.lab.settle()
+    assert story.running(a) == ["unit"]
+    assert story.why(a).count("waits at the door") == 1
+
+
+def test_a_vote_against_it_that_is_new_keeps_a_change_out_until_it_is_older():
+    story = configured(Requirements(approved=True, reject=(ApprovalRule("Code-Review", -1, newer_than=600),)))
+    a = story.push("a")
+    story.alter(a, Cause.APPROVED, approved=True, approvals=vote(story, -1))
+    story.lab.pass_time(600)
+    assert story.running(a) == []
+    story.lab.pass_time(1)
+    story.lab.settle()
+    assert story.running(a) == ["unit"]
+
+
+def test_a_change_that_waits_for_a_vote_to_age_and_loses_it_waits_no_longer():
+    story = configured(Requirements(approvals=(ApprovalRule("Code-Review", 2, older_than=3600),)))
+    a = story.push("a")
+    story.alter(a, Cause.APPROVED, approved=True, approvals=vote(story, 2))
+    story.alter(a, Cause.VOTE_DELETED, approvals=())
+    assert story.lab.gate.state.held == {}
+    story.lab.pass_time(3600)
+    story.lab.settle()
+    assert story.running(a) == []

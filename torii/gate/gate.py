@@ -121,6 +121,8 @@ class Gate:
                 overrun(world, BuildId(number))
             case "report":
                 report_due(world, number)
+            case "door":
+                reconsider(world, ChangeId(number.partition(" ")[2]))
             case "submit" if item := world.state.items.get(ItemId(number)):
                 submit_again(world, item)
 

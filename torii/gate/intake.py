@@ -9,7 +9,7 @@ from torii.gate.conclusion import depart, merged_change, set_tip
 from torii.gate.door import hold, is_held, let_go, send_away
 from torii.gate.line import advance, advance_alone
 from torii.gate.reporting import report
-from torii.gate.requirements import unmet
+from torii.gate.requirements import met_later, unmet
 from torii.gate.state import Item, ItemPhase, Queue, tip_key
 from torii.gate.together import partners, queue_name, regrouped, unit_of
 from torii.gate.triggers import Entry, causes_of, entry, fires_on_branch
@@ -134,6 +134,10 @@ def consider(world: World, spec: PipelineSpec, change: Change, why: Entry, askin
     if not world.takes_part(change.project, spec.name):
         return
     if lacking := unmet(spec, change, world.state.now):
+        if (at := met_later(spec, change, world.state.now)) is not None:
+            hold(world, spec.name, change.id, lacking)
+            world.remind(f"door {spec.name} {change.id}", at - world.state.now)
+            return
         let_go(world, spec.name, change.id)
         world.note(change.id, spec.name, f"not taken into {spec.name}: {lacking}")
         return
@@ -242,8 +246,11 @@ def _missing_ahead(world: World, item: Item, now: Change) -> str:
 
 
 def _unhold_unmet(world: World, change: Change) -> None:
+    now = world.state.now
     for spec in world.state.config.pipelines:
-        if (lacking := unmet(spec, change, world.state.now)) and let_go(world, spec.name, change.id):
+        if not is_held(world, spec.name, change.id):
+            continue
+        if (lacking := unmet(spec, change, now)) and met_later(spec, change, now) is None and let_go(world, spec.name, change.id):
             world.note(change.id, spec.name, f"no longer waits for {spec.name}: {lacking}")
 
 

@@ -19,6 +19,15 @@ def unmet(spec: PipelineSpec, change: Change, entering: float) -> str:
     return next(_lacks(spec.require, change, entering), "")
 
 
+def met_later(spec: PipelineSpec, change: Change, now: float) -> float | None:
+    """Return when `change`, which does not meet what `spec` requires, will meet it by the age of its votes alone; None if never."""
+    rules = (*spec.require.approvals, *spec.require.reject)
+    limits = [limit for rule in rules for limit in (rule.older_than, rule.newer_than) if limit is not None]
+    # A vote is still new enough at the very limit: that it no longer counts shows a moment later.
+    turns = sorted({vote.at + limit + late for vote in change.approvals for limit in limits for late in (0.0, 1.0)})
+    return next((at for at in turns if at > now and not unmet(spec, change, at)), None)
+
+
 def _lacks(require: Requirements, change: Change, entering: float) -> Iterator[str]:
     if require.approved and not change.approved:
         yield "; ".join(change.blockers) or "it is not approved"

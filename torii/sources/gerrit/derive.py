@@ -21,8 +21,11 @@ from torii.model.pipeline import Cause
 from torii.sources.gerrit.approval import blockers
 from torii.sources.gerrit.facts import Account, ChangeFacts, Message, change_id
 
-OVERLAP = 60.0
+OVERLAP = 180.0
 """Seconds before the point up to which all is told that are looked at again: messages may become visible later than they are dated."""
+
+LATEST = 3600.0
+"""Seconds, besides, by which a message may come late to a change that was read before. What is older was only rewritten."""
 
 _KINDS = {
     "newPatchSet": Cause.PATCHSET_CREATED,
@@ -86,7 +89,8 @@ class Looked:
     """One reading of one change, with everything that `derive` goes by.
 
     `before` is the change as told last, if this process told it. `since` is the server's time up to which all is told, less `OVERLAP`;
-    None at the first look ever, when nothing was told. `count` numbers what has no message to be named by.
+    None at the first look ever, when nothing was told. `count` numbers what has no message to be named by. `read` are the ids of the
+    messages that this process has read of the change before, None where it has read none.
     """
 
     facts: ChangeFacts
@@ -95,6 +99,7 @@ class Looked:
     told: Told = Told()
     since: float | None = None
     count: int = 0
+    read: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +154,20 @@ def change_of(facts: ChangeFacts, relations: Relations, rules: Rules, groups: Gr
 
 
 def fresh(look: Looked) -> tuple[Message, ...]:
-    """Return the messages that were not told yet, oldest first."""
+    """Return the messages that were not told yet, oldest first.
+
+    What is older than all that is told was told, but for what a change that was read before did not have then: a push of much, or an index
+    that lags, may show a message long after its date.
+    """
     if look.since is None:
         return look.facts.messages
-    since = look.since
-    return tuple(message for message in look.facts.messages if message.at >= since and short(message.id) not in look.told.ids)
+    since, read = look.since, look.read
+    return tuple(
+        message
+        for message in look.facts.messages
+        if (message.at >= since or (read is not None and message.id not in read and message.at >= since - LATEST))
+        and short(message.id) not in look.told.ids
+    )
 
 
 def derive(look: Looked, rules: Rules, groups: Groups = lambda _: ()) -> Derived:

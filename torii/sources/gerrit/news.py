@@ -238,6 +238,7 @@ class News:
                 self._progress.told.get(number, Told()),
                 since if first is None else None if number in found and number not in self._progress.told else first - OVERLAP,
                 count,
+                self._read_of(number),
             )
             derived[number] = derive(looked, rules, self._people.groups)
             count = derived[number].count
@@ -256,6 +257,10 @@ class News:
     def _lags(self, facts: ChangeFacts) -> bool:
         known = self._memory.known(facts.number)
         return known is not None and not {each.id for each in known.facts.messages} <= {each.id for each in facts.messages}
+
+    def _read_of(self, number: int) -> frozenset[str] | None:
+        known = self._memory.known(number)
+        return frozenset(message.id for message in known.facts.messages) if known is not None else None
 
     def _learn(
         self, batch: Mapping[int, ChangeFacts], standings: Mapping[int, Standing], derived: Mapping[int, Derived], since: float, first: bool
@@ -289,7 +294,7 @@ class News:
         known, number = self._memory.known(facts.number), facts.number
         if number in self._followed or facts.status is ChangeStatus.MERGED:
             return []
-        looked = Looked(facts, told=self._progress.told.get(number, Told()), since=since - OVERLAP)
+        looked = Looked(facts, told=self._progress.told.get(number, Told()), since=since - OVERLAP, read=self._read_of(number))
         moved = any(message.kind in _MOVES for message in fresh(looked))
         if facts.open and facts.patchset == 1:
             if known is None and moved:
@@ -331,7 +336,8 @@ class News:
     def _with_comments(self, facts: ChangeFacts, since: float | None) -> ChangeFacts:
         if since is None or not facts.open:
             return facts
-        new = {message.id for message in fresh(Looked(facts, told=self._progress.told.get(facts.number, Told()), since=since))}
+        told = self._progress.told.get(facts.number, Told())
+        new = {message.id for message in fresh(Looked(facts, told=told, since=since, read=self._read_of(facts.number)))}
         own = self._identity.rules().own
         try:
             return self._reader.with_remarks(facts, lambda message: message.id in new and message.by.number != own)

@@ -120,6 +120,20 @@ def test_after_a_restart_what_stands_on_a_change_that_was_read_again_is_told_of_
     assert "its parent 1 is abandoned" in reading.told(above)[-1].change.blockers
 
 
+def test_what_becomes_visible_long_after_its_date_is_told_of_a_change_that_was_read_before(gerrit, reading):
+    number = gerrit.push()
+    reading.look(number)
+    gerrit.comment(number, "recheck")
+    late = gerrit.changes[number].messages.pop()
+    gerrit.now += 1000
+    reading.catch_up()
+    gerrit.changes[number].messages.append(late)
+    reading.look(number)
+    assert reading.told(number)[-1].comment == "recheck"
+    reading.catch_up()
+    assert reading.causes(number) == [PUSHED, Cause.COMMENT_ADDED]
+
+
 def test_an_abandoned_parent_blocks_until_it_is_restored(gerrit, reading):
     below = gerrit.push()
     above = gerrit.push(on=below)

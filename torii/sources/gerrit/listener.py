@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
+SETTLE = 5.0
+"""Seconds after somebody asked for a look at everything until the next: what happened just then may not be in Gerrit's index yet."""
 TRIES = 5
 """How often a look that fails by a mistake of ours is tried, before what it was about is left for the next look at everything."""
 
@@ -161,7 +163,8 @@ class Listener:
             failures = self._try(looks, work, failures)
             self._pulse.rest()
             if work.everything:
-                due = time.monotonic() + (self._interval if not failures else 0.0)
+                interval = min(self._interval, SETTLE * self._patience) if work.thorough else self._interval
+                due = time.monotonic() + (interval if not failures else 0.0)
             if failures:
                 self._rest(failures)
 

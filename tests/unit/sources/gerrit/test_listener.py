@@ -14,7 +14,7 @@ from torii.model.event import BranchMoved
 from torii.model.ids import ProjectName
 from torii.runtime.ports import Cursor
 from torii.sources.gerrit.errors import GerritUnavailableError
-from torii.sources.gerrit.hints import Hint
+from torii.sources.gerrit.hints import RESYNC, Hint
 from torii.sources.gerrit.listener import Listener, Tell
 from torii.sources.gerrit.pending import Work
 from torii.sources.gerrit.watchdog import Pulse, Watchdog, Watched
@@ -212,3 +212,11 @@ def test_stopped_in_the_middle_it_tells_nothing_more(listener, script, box):
     go_on.set()
     assert listener.stop(5.0)
     assert box.events == []
+
+
+def test_a_look_at_everything_that_was_asked_for_is_followed_by_another_for_what_the_index_had_not_yet(listener, script):
+    listener.start(None)
+    wait_until(lambda: len(script.works) == 1)
+    listener.add([RESYNC])
+    wait_until(lambda: len(script.works) == 3)
+    assert [(work.everything, work.thorough) for work in script.works] == [(True, False), (True, True), (True, False)]

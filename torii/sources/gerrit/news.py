@@ -256,7 +256,11 @@ class News:
 
     def _lags(self, facts: ChangeFacts) -> bool:
         known = self._memory.known(facts.number)
-        return known is not None and not {each.id for each in known.facts.messages} <= {each.id for each in facts.messages}
+        if known is None:
+            return False
+        before, now = ({each.id for each in each.messages} for each in (known.facts, facts))
+        # The index may know all messages, but not yet the votes that they tell of.
+        return not before <= now or (before == now and replace(facts, messages=known.facts.messages) != known.facts)
 
     def _read_of(self, number: int) -> frozenset[str] | None:
         known = self._memory.known(number)

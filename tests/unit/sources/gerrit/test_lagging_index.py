@@ -16,6 +16,7 @@ class LaggingGerrit(FakeGerrit):
     """Its queries show the changes as they were when `index` was called last, if it ever was; so do its lists of related changes."""
 
     indexed: dict[int, FakeChange] | None = None
+    knows_messages = False
 
     def index(self) -> None:
         self.indexed = deepcopy(self.changes)
@@ -28,7 +29,8 @@ class LaggingGerrit(FakeGerrit):
         now = self.changes
         self.changes = {**now, **self.indexed} if self.indexed is not None else now
         try:
-            return super()._query(params)
+            found = super()._query(params)
+            return [{**info, "messages": list(now[info["_number"]].messages)} for info in found] if self.knows_messages else found
         finally:
             self.changes = now
 
@@ -52,6 +54,18 @@ def test_an_approval_that_was_told_is_not_taken_back_by_a_query_that_has_not_hea
     gerrit.vote(number, 2)
     reading.look(number)
     assert reading.told(number)[-1].change.approved
+    reading.catch_up()
+    assert reading.causes(number) == [Cause.PATCHSET_CREATED, Cause.COMMENT_ADDED]
+    assert reading.told(number)[-1].change.approved
+
+
+def test_an_approval_is_not_taken_back_by_an_index_that_knows_of_the_message_but_not_of_the_vote(gerrit, reading):
+    number = gerrit.push()
+    reading.look(number)
+    gerrit.index()
+    gerrit.knows_messages = True
+    gerrit.vote(number, 2)
+    reading.look(number)
     reading.catch_up()
     assert reading.causes(number) == [Cause.PATCHSET_CREATED, Cause.COMMENT_ADDED]
     assert reading.told(number)[-1].change.approved

@@ -300,10 +300,9 @@ def test_a_push_costs_one_question(lab):
     lab.source._reading.get = counted
     lab.push_change("last")
     lab.wait_for("last", PUSHED)
-    # The second look at everything after the stream came up may come in between.
-    assert [path for path in asked if path.startswith("changes/") and path != "changes/"] == [
-        f"changes/{lab.app.name}~{lab.changes['last'].number}"
-    ]
+    # A look at everything, as one follows soon on the stream's coming up, may have found it already: then it is not asked for at all.
+    single = [path for path in asked if path.startswith("changes/") and path != "changes/"]
+    assert single in ([f"changes/{lab.app.name}~{lab.changes['last'].number}"], [])
 
 
 class TestOnALenientGerrit:

@@ -85,15 +85,65 @@ Connection = GitConnection | GerritConnection
 """Any connection of `server.yml`."""
 
 
+class DispatchBy(Enum):
+    """How builds are started in a Jenkins: through the functions of its Gearman plug-in, or by its REST API alone."""
+
+    GEARMAN = "gearman"
+    REST = "rest"
+
+
+class Artifacts(Enum):
+    """What becomes of a build's artifacts in Jenkins: they are copied into Torii's store, or stay there and are linked to."""
+
+    COPY = "copy"
+    LINK = "link"
+
+
+@dataclass(frozen=True, slots=True)
+class JenkinsSettings:
+    """A Jenkins controller. `url` is its base address, without a slash at its end; `user` with `token` (or a password) is who Torii is there.
+
+    Torii's jobs are in `folder` (`team/torii`; empty: at the top). `owner` stands in the mark of each job that this Torii makes: two
+    Toriis on one Jenkins have different ones. `sync`: whether jobs are brought up to date when a `torii.yml` lands. `timeout` and
+    `poll` (between looks at running builds, for `rest`) are seconds; `log_limit` is bytes a console log; `ca` is a file of certificates.
+    """
+
+    name: str
+    url: str
+    user: str = "torii"
+    token: Secret | None = None
+    ca: Path | None = None
+    folder: str = ""
+    dispatch: DispatchBy = DispatchBy.GEARMAN
+    artifacts: Artifacts = Artifacts.COPY
+    owner: str = "torii"
+    sync: bool = True
+    timeout: float = 30.0
+    poll: float = 2.0
+    log_limit: int = 100 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProject:
+    """The project whose `job-templates/` and `jjb/` take the place of Torii's own, file by file. `branch` None: its HEAD."""
+
+    project: ProjectName
+    branch: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """A project and where it lives: `url` is its whole address. `path` is its name on a Gerrit; empty where it is on no Gerrit."""
+    """A project and where it lives: `url` is its whole address. `path` is its name on a Gerrit; empty where it is on no Gerrit.
+
+    `jenkins` are the controllers that its jobs run on, by name, all with the same kind of dispatch; empty: Torii's own workers.
+    """
 
     spec: ProjectSpec
     connection: str
     url: str
     staging_url: str
     path: str = ""
+    jenkins: tuple[str, ...] = ()
 
     @property
     def name(self) -> ProjectName:
@@ -171,6 +221,8 @@ class ServerConfig:
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     mergers: int = 1
     unregistered_limit: float = 600.0
+    jenkins: tuple[JenkinsSettings, ...] = ()
+    config_project: ConfigProject | None = None
 
     def project(self, name: ProjectName) -> ProjectSettings | None:
         """Return the project called `name`, or None."""

@@ -64,8 +64,10 @@ def connection_name(entry: ProjectEntry, connections: list[str]) -> str | None:
     return connections[0] if len(connections) == 1 else None if connections else DEFAULT_CONNECTION
 
 
-def project_of(name: str, entry: ProjectEntry, connections: Mapping[str, ConnectionEntry], directory: Path) -> ProjectSettings:
-    """Return what `entry` says of the project called `name`, which has no problem."""
+def project_of(
+    name: str, entry: ProjectEntry, connections: Mapping[str, ConnectionEntry], directory: Path, jenkins: tuple[str, ...] = ()
+) -> ProjectSettings:
+    """Return what `entry` says of the project called `name`, which has no problem. `jenkins` are the controllers that there are."""
     chosen = connection_name(entry, list(connections)) or DEFAULT_CONNECTION
     connection = connections[chosen]
     url = project_address(name, entry, connection, directory) or ""
@@ -76,7 +78,8 @@ def project_of(name: str, entry: ProjectEntry, connections: Mapping[str, Connect
         staging = joined(absolute(connection.staging, directory), entry.path or name)
     path = gerrit_name(name, entry) if isinstance(connection, GerritEntry) else ""
     spec = ProjectSpec(ProjectName(name), entry.merge, tuple(map(PipelineName, entry.pipelines)))
-    return ProjectSettings(spec=spec, connection=chosen, url=url, staging_url=staging, path=path)
+    chosen_jenkins = jenkins if entry.jenkins is None else entry.jenkins
+    return ProjectSettings(spec=spec, connection=chosen, url=url, staging_url=staging, path=path, jenkins=chosen_jenkins)
 
 
 def project_address(name: str, entry: ProjectEntry, connection: ConnectionEntry, directory: Path) -> str | None:

@@ -12,7 +12,17 @@ from typing import Any
 from torii.config.document import Document, Path, read_document
 from torii.config.fields import period
 from torii.config.pipelines import DEFAULT_PIPELINES
-from torii.config.settings import Connection, GerritConnection, GitConnection, ProjectSettings, Secret, ServerConfig
+from torii.config.settings import (
+    ConfigProject,
+    Connection,
+    DispatchBy,
+    GerritConnection,
+    GitConnection,
+    JenkinsSettings,
+    ProjectSettings,
+    Secret,
+    ServerConfig,
+)
 from torii.config.wording import path_text
 from torii.model.pipeline import ApprovalRule, Manager, PipelineSpec, Requirements, Trigger
 
@@ -62,6 +72,8 @@ def as_document(config: ServerConfig) -> dict[str, Any]:
         },
         "mergers": config.mergers,
         "limits": {"unregistered": period(config.unregistered_limit)},
+        "jenkins": {jenkins.name: _jenkins(jenkins) for jenkins in config.jenkins},
+        "config-project": _config_project(config.config_project),
     }
 
 
@@ -115,7 +127,32 @@ def _project(project: ProjectSettings, on_gerrit: bool) -> dict[str, Any]:
         "staging": project.staging_url,
         "merge": Unset("the project's submit type") if on_gerrit else project.spec.merge_mode.value,
         "pipelines": list(project.spec.pipelines) or Unset("all"),
+        "jenkins": list(project.jenkins),
     }
+
+
+def _jenkins(jenkins: JenkinsSettings) -> dict[str, Any]:
+    by_rest = jenkins.dispatch is DispatchBy.REST
+    return {
+        "url": jenkins.url,
+        "user": jenkins.user,
+        "token": _reference(jenkins.token, "none"),
+        "ca": _file(jenkins.ca, "the system's certificates"),
+        "folder": jenkins.folder or Unset("the top"),
+        "dispatch": jenkins.dispatch.value,
+        "artifacts": jenkins.artifacts.value,
+        "owner": jenkins.owner,
+        "sync": jenkins.sync,
+        "timeout": period(jenkins.timeout),
+        "poll": period(jenkins.poll) if by_rest else Unset("for dispatch: rest only"),
+        "log-limit": jenkins.log_limit,
+    }
+
+
+def _config_project(chosen: ConfigProject | None) -> dict[str, Any] | Unset:
+    if chosen is None:
+        return Unset("Torii's own templates and macros")
+    return {"project": str(chosen.project), "branch": chosen.branch or Unset("the repository's HEAD")}
 
 
 def _pipeline(pipeline: PipelineSpec) -> dict[str, Any]:
@@ -142,6 +179,7 @@ def _pipeline(pipeline: PipelineSpec) -> dict[str, Any]:
         },
         "merges": pipeline.merges,
         "trusted": pipeline.trusted,
+        "own-jobs": pipeline.own_jobs,
         "strategy": pipeline.strategy,
         "description": pipeline.description,
     }

@@ -158,6 +158,9 @@ class PipelineEntry(Section):
         default=None, description="Whether it merges what passed. A dependent pipeline does, a serial one may."
     )
     trusted: Flag = Field(default=False, description="Its builds may use secrets: only after review or merge.")
+    own_jobs: Flag = Field(
+        default=True, description="Whether a change that alters or adds jobs is tested with them; else with its branch's own."
+    )
     strategy: Literal["linear"] = Field(
         default="linear", description="Which speculative states are built: linear assumes that all ahead merge."
     )

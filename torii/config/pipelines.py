@@ -78,6 +78,7 @@ def specified(name: str, entry: PipelineEntry) -> PipelineSpec:
         strategy=entry.strategy,
         trusted=entry.trusted,
         description=entry.description,
+        own_jobs=entry.own_jobs,
     )
 
 

@@ -10,6 +10,7 @@ from torii.config.addresses import host_and_port, placed
 from torii.config.connection_file import GitEntry
 from torii.config.connections import DEFAULT_CONNECTION, connection_of, project_of, secret
 from torii.config.document import Document, read_bytes, read_document
+from torii.config.jenkins_file import config_project_of, jenkins_of
 from torii.config.located import checked, ordered
 from torii.config.pipelines import DEFAULT_PIPELINES, specified
 from torii.config.secrets import resolve
@@ -78,7 +79,7 @@ def _built(model: ServerFile, directory: Path) -> ServerConfig:
     return ServerConfig(
         state=placed(model.state or ".torii", directory),
         connections=tuple(connection_of(name, entry, directory) for name, entry in connections.items()),
-        projects=tuple(project_of(name, entry, connections, directory) for name, entry in model.projects.items()),
+        projects=tuple(project_of(name, entry, connections, directory, tuple(model.jenkins)) for name, entry in model.projects.items()),
         pipelines=in_force(model),
         gearman=GearmanSettings(
             host=gearman.host or embedded.host,
@@ -98,6 +99,8 @@ def _built(model: ServerFile, directory: Path) -> ServerConfig:
         ),
         mergers=model.mergers,
         unregistered_limit=model.limits.unregistered,
+        jenkins=tuple(jenkins_of(name, entry, directory) for name, entry in model.jenkins.items()),
+        config_project=config_project_of(model.config_project),
     )
 
 

@@ -10,9 +10,11 @@ from pydantic import Field
 from torii.config.addresses import Address, Host, Server, WebUrl
 from torii.config.connection_file import ConnectionItem, ConnectionLabel, FilePath, SecretReference
 from torii.config.fields import ANY_TEXT, PRESENT, WHOLE, Flag, From, NodeLabel, OneOrMany, PipelineLabel, duration, text, wrong
+from torii.config.jenkins_file import ConfigProjectItem, JenkinsEntry, JenkinsLabel
 from torii.config.located import Section
 from torii.config.pipeline_file import PipelineEntry
 from torii.config.settings import GearmanSettings, Network, Sandbox, WebSettings, WorkerSettings
+from torii.config.sizes import Size
 from torii.config.wording import shown
 from torii.model.pipeline import MergeMode
 
@@ -33,20 +35,6 @@ def _path(value: object) -> str:
     return found
 
 
-def _size(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    found = text(value)
-    parts = re.fullmatch(r"([0-9]{1,12}) ?([KMG]?)(i?)B?", found)
-    if parts is None:
-        raise wrong(f"{shown(found)} is no size", "write it like 100MiB, or as a number of bytes")
-    base = 1024 if parts[3] else 1000
-    size: int = int(parts[1]) * base ** " KMG".index(parts[2] or " ")
-    if not 64 * 1024 <= size <= 100 * 1024**3:
-        raise wrong("must be from 64KiB to 100GiB")
-    return size
-
-
 def _store(value: object) -> str:
     found = text(value)
     if found.startswith("postgres"):
@@ -62,7 +50,6 @@ _REPOSITORY = r"(?!(?:.*/)?\.\.?(?:/|$))[A-Za-z0-9_.~][A-Za-z0-9_.~+-]*(?:/[A-Za
 
 ProjectLabel = Annotated[str, From(_project, {"type": "string", "maxLength": 128, "pattern": f"^{_PROJECT}$"})]
 RepositoryPath = Annotated[str, From(_path, {"type": ANY_TEXT, "maxLength": 512, "pattern": f"^{_REPOSITORY}$"})]
-Size = Annotated[int, From(_size, {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^[0-9]+ ?[KMG]?i?B?$"}]})]
 StoreUrl = Annotated[str, From(_store, {"type": "string", "pattern": "^sqlite:///."})]
 Port = Annotated[int, Field(ge=0, le=65535), WHOLE]
 
@@ -80,6 +67,10 @@ class ProjectEntry(Section):
     staging: Annotated[Address | None, PRESENT] = Field(default=None, description="The whole address that its staging refs are pushed to.")
     merge: MergeMode = Field(default=MergeMode.MERGE_IF_NECESSARY, description="How a change becomes part of its branch.")
     pipelines: OneOrMany[PipelineLabel] = Field(default=(), description="Only these pipelines take its changes. Default: all.")
+    jenkins: OneOrMany[JenkinsLabel] | None = Field(
+        default=None,
+        description="Its jobs run on these of `jenkins`. [] is Torii's own workers. Default: all there are, else Torii's workers.",
+    )
 
 
 class GearmanEntry(Section):
@@ -149,3 +140,9 @@ class ServerFile(Section):
     worker: WorkerEntry = Field(default=WorkerEntry(), description="The embedded worker.")
     mergers: Annotated[int, Field(ge=0, le=64), WHOLE] = Field(default=1, description="How many mergers run embedded.")
     limits: LimitsEntry = Field(default=LimitsEntry(), description="How long Torii waits.")
+    jenkins: dict[JenkinsLabel, JenkinsEntry] = Field(
+        default={}, description="The Jenkins controllers that run builds, by a name of your choice."
+    )
+    config_project: Annotated[ConfigProjectItem | None, PRESENT] = Field(
+        default=None, description="The project whose job-templates/ and jjb/ take the place of Torii's own, file by file."
+    )

@@ -101,7 +101,7 @@ class Artifacts(Enum):
 
 @dataclass(frozen=True, slots=True)
 class JenkinsSettings:
-    """A Jenkins controller. `url` is its base address, without a slash at its end; `user` with `token` (or a password) is who Torii is there.
+    """A Jenkins controller. `url` is its base address, without a slash at its end; `user` with `token` (or a password) is who we are there.
 
     Torii's jobs are in `folder` (`team/torii`; empty: at the top). `owner` stands in the mark of each job that this Torii makes: two
     Toriis on one Jenkins have different ones. `sync`: whether jobs are brought up to date when a `torii.yml` lands. `timeout` and

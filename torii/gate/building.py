@@ -130,7 +130,7 @@ def _choose_jobs(world: World, item: Item, build_set: BuildSet, staged: Staged) 
         _without_config(item.subject, build_set, staged)
         world.decide(item, build_set.reason)
         return
-    selection = jobgraph.select(staged, item.pipeline, item.subject)
+    selection = jobgraph.select(staged, item.pipeline, item.subject, world.spec_of(item).own_jobs)
     if selection is None:
         build_set.phase = SetPhase.MISSING
         build_set.reason = f"torii.yml names no jobs for pipeline {item.pipeline}"
@@ -142,6 +142,8 @@ def _choose_jobs(world: World, item: Item, build_set: BuildSet, staged: Staged) 
     if wrong := keeping.misnamed(world, item, selection):
         turn_down(world, item, build_set, wrong)
         return
+    for said in selection.instead:
+        world.decide(item, said)
     build_set.reason = "; ".join(selection.left_out) or f"{item.pipeline} has no jobs"
     world.set_builds(build_set, keeping.builds_of(world, item, build_set, selection))
     if build_set.kept:

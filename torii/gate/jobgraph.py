@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torii.gate.state import Build, BuildPhase, BuildSet
 from torii.model.build import Result
@@ -20,31 +20,43 @@ _BUILDS = uuid.UUID("6f0f2a5c-6a0b-5c6e-9d57-3f1f6f2f9b11")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The jobs of a build set, each with whether the branch's own `torii.yml` defines it just so; `left_out` says why others do not run."""
+    """The jobs of a build set, each with whether the branch's own `torii.yml` defines it just so; `left_out` says why others do not run.
+
+    `instead` says which run as the branch has them, not as the change has.
+    """
 
     jobs: tuple[tuple[JobDefinition, bool], ...]
     left_out: tuple[str, ...] = ()
+    instead: tuple[str, ...] = ()
 
 
-def select(staged: Staged, pipeline: PipelineName, subject: Subject) -> Selection | None:
+def select(staged: Staged, pipeline: PipelineName, subject: Subject, own_jobs: bool = True) -> Selection | None:
     """Return the jobs that `pipeline` runs for `subject`; None where the merged `torii.yml` does not name the pipeline.
 
-    A job that the change itself alters or adds runs whatever its `files` say: it is tested by its own edit.
+    A job that the change itself alters or adds runs whatever its `files` say: it is tested by its own edit. Without `own_jobs` it runs as
+    the branch has it, or not at all.
     """
     wanted = staged.config.jobs_of(pipeline) if staged.config else None
     if wanted is None:
         return None
     tip = {job.name: job for job in staged.tip_config.jobs} if staged.tip_config else {}
-    jobs, left_out = [], []
-    for job in wanted:
-        synced = tip.get(job.name) == job
+    jobs, left_out, instead = [], [], []
+    for asked in wanted:
+        job, synced = asked, tip.get(asked.name) == asked
+        if not synced and not own_jobs and not isinstance(subject, BranchState):
+            before = tip.get(asked.name)
+            if before is None:
+                left_out.append(f"{asked.name} does not run: {pipeline} runs no job that a change adds before that has landed")
+                continue
+            instead.append(f"{asked.name} runs as {subject.branch} has it: {pipeline} does not run a job as a change alters it")
+            job, synced = before, True
         if job.branches and not matches(job.branches, subject.branch):
             left_out.append(f"{job.name} does not run on branch {subject.branch}")
         elif job.files and synced and not _touches(job, staged, subject):
             left_out.append(f"{job.name} is not concerned: no changed file matches {', '.join(job.files)}")
         else:
             jobs.append((job, synced))
-    return _close(jobs, left_out)
+    return replace(_close(jobs, left_out), instead=tuple(instead))
 
 
 def _touches(job: JobDefinition, staged: Staged, subject: Subject) -> bool:

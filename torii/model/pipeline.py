@@ -137,7 +137,10 @@ class ReportRules:
 
 @dataclass(frozen=True, slots=True)
 class PipelineSpec:
-    """One pipeline of `server.yml`. Only a dependent (or serial, with `merges`) pipeline merges what passed."""
+    """One pipeline of `server.yml`. Only a dependent (or serial, with `merges`) pipeline merges what passed.
+
+    `own_jobs`: whether a change that alters or adds jobs is tested with them; else with its branch's own.
+    """
 
     name: PipelineName
     manager: Manager
@@ -150,6 +153,7 @@ class PipelineSpec:
     strategy: str = "linear"
     trusted: bool = False
     description: str = ""
+    own_jobs: bool = True
 
 
 @dataclass(frozen=True, slots=True)

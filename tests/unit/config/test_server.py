@@ -7,8 +7,12 @@ import pytest
 from torii.config.secrets import resolve
 from torii.config.server import gate_config, load_server, parse_server
 from torii.config.settings import (
+    Artifacts,
+    ConfigProject,
+    DispatchBy,
     GearmanSettings,
     GitConnection,
+    JenkinsSettings,
     Network,
     Sandbox,
     Secret,
@@ -92,7 +96,7 @@ def test_every_section_becomes_frozen_values() -> None:
             password=Secret("env:MIRROR_PASSWORD"),
         ),
     )
-    app, library, site = config.projects
+    app, library, ci_config, site = config.projects
     assert (app.name, app.url, app.staging_url) == ("tools/app", "git@git.example.com:tools/app.git", "git@git.example.com:tools/app.git")
     assert app.spec.merge_mode is MergeMode.REBASE_IF_NECESSARY
     assert (library.url, library.spec.pipelines) == ("git@git.example.com:tools/library", ("check", "gate"))
@@ -111,6 +115,23 @@ def test_every_section_becomes_frozen_values() -> None:
     workspaces = Path("/var/tmp/torii")
     assert config.worker == WorkerSettings(4, ("linux", "docker"), Sandbox.BUBBLEWRAP, Network.NONE, 100 * 1024**2, workspaces)
     assert (config.mergers, config.unregistered_limit) == (2, 600.0)
+    assert config.jenkins == (
+        JenkinsSettings(
+            name="ci",
+            url="https://jenkins.example.com",
+            token=Secret("env:JENKINS_TOKEN"),
+            ca=Path("/etc/torii/ca.pem"),
+            folder="team/torii",
+            dispatch=DispatchBy.REST,
+            artifacts=Artifacts.LINK,
+            owner="torii-main",
+            poll=5.0,
+            log_limit=50 * 1024**2,
+        ),
+    )
+    assert (app.jenkins, library.jenkins, ci_config.jenkins) == (("ci",), (), ("ci",))
+    assert config.config_project == ConfigProject(ProjectName("ci-config"), "main")
+    assert (config.pipelines[0].own_jobs, stable.own_jobs) == (True, False)
     assert config.project(ProjectName("site")) is site
 
 

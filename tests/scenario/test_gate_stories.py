@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from torii.model.build import Result
-from torii.model.event import Dequeue, Merged, MergeDone, SubmitDone, Tick
+from torii.model.event import BuildStalled, Dequeue, Merged, MergeDone, SubmitDone, Tick
 from torii.model.pipeline import Cause
 from torii.testing.story import PureStory
 
@@ -246,6 +246,32 @@ def test_a_worker_that_comes_in_time_runs_the_build():
     story.lab.settle()
     story.lab.pass_time(60)
     story.finish(a, "unit")
+    assert story.merged == [a]
+
+
+def test_a_build_that_cannot_be_seen_is_waited_for_and_the_item_says_why(story):
+    (a,) = story.approve("a")
+    (held,) = (one for one in story.lab.running() if one.request.pipeline == "gate")
+    story.lab.feed(BuildStalled(held.request.id, "Jenkins ci does not answer"))
+    assert "what becomes of unit cannot be seen at present: Jenkins ci does not answer" in story.why(a)
+    story.lab.pass_time(held.request.job.timeout + 10 * story.lab.config.build_grace)
+    story.lab.settle()
+    assert story.running(a) == ["unit"]  # it has not been taken for lost
+    story.lab.feed(BuildStalled(held.request.id, ""))
+    assert "unit can be seen again" in story.why(a)
+    story.finish(a, "unit")
+    assert story.merged == [a]
+
+
+def test_a_build_of_which_nothing_is_heard_long_after_its_time_is_run_again(story):
+    (a,) = story.approve("a")
+    (held,) = (one for one in story.lab.running() if one.request.pipeline == "gate")
+    story.lab.pass_time(held.request.job.timeout + story.lab.config.build_grace)
+    story.lab.settle()
+    (again,) = (one for one in story.lab.running() if one.request.pipeline == "gate" and one is not held)
+    assert "no word of it" in story.why(a)
+    story.lab.end(again.request.id, Result.SUCCESS)
+    story.lab.settle()
     assert story.merged == [a]
 
 

@@ -221,11 +221,14 @@ def build_started(world: World, event: BuildStarted) -> None:
 
 
 def build_stalled(world: World, event: BuildStalled) -> None:
-    """The build is asked for, but nothing can run it at present."""
+    """The build is asked for, but nothing can run it at present; or it was begun, and nobody can say at present what becomes of it."""
     found = world.builds.get(event.build)
-    if found is None or found[1].phase is not BuildPhase.QUEUED:
+    if found is None or found[1].phase not in (BuildPhase.QUEUED, BuildPhase.RUNNING):
         return
     build_set, build = found
+    if build.phase is BuildPhase.RUNNING:
+        _out_of_sight(world, build_set, build, event.reason)
+        return
     if event.reason and not build.stalled:
         world.remind(f"stall {build.id}", world.state.config.unregistered_limit)
     elif not event.reason:
@@ -236,10 +239,21 @@ def build_stalled(world: World, event: BuildStalled) -> None:
     world.decide(item, f"{build.job.name} cannot start: {event.reason}" if event.reason else f"{build.job.name} can start now")
 
 
+def _out_of_sight(world: World, build_set: BuildSet, build: Build, reason: str) -> None:
+    """Whoever runs the build cannot be asked, for `reason` (empty: it can again). It is waited for, however long that takes."""
+    if build.stalled == reason:
+        return
+    build.stalled = reason
+    world.touch_build(build_set, build)
+    item = world.state.items[build_set.item]
+    said = f"what becomes of {build.job.name} cannot be seen at present: {reason}" if reason else f"{build.job.name} can be seen again"
+    world.decide(item, said)
+
+
 def stalled_too_long(world: World, number: BuildId) -> None:
     """Nobody could run the build within the limit: that is its result."""
     found = world.builds.get(number)
-    if found is None or not found[1].stalled:
+    if found is None or not found[1].stalled or found[1].phase is not BuildPhase.QUEUED:
         return
     build_set, build = found
     world.end_build(build_set, build, Result.UNREGISTERED, f"{build.stalled} (for {world.state.config.unregistered_limit:.0f} s)")
@@ -252,6 +266,9 @@ def overrun(world: World, number: BuildId) -> None:
     if found is None or found[1].phase is not BuildPhase.RUNNING:
         return
     build_set, build = found
+    if build.stalled:
+        world.remind(f"overrun {build.id}", world.state.config.build_grace)
+        return
     world.end_build(
         build_set, build, Result.LOST, f"no word of it {build.job.timeout + world.state.config.build_grace:.0f} s after it started"
     )
@@ -264,7 +281,7 @@ def listen_anew(world: World) -> None:
         if build.phase is BuildPhase.RUNNING:
             name = f"overrun {build.id}"
             world.remind(name, max(world.state.timers.get(name, 0.0) - world.state.now, world.state.config.build_grace))
-        elif build.stalled:
+        if build.stalled:
             build.stalled = ""
             world.cancel_reminder(f"stall {build.id}")
             world.touch_build(build_set, build)

@@ -32,7 +32,7 @@ class Origin:
 
 @dataclass(slots=True)
 class Build:
-    """One run of one job. `stalled` is why it cannot start, empty if it can; times are seconds since the epoch.
+    """One run of one job. `stalled` is why it cannot start (or, once begun, be seen), empty if it can; times are seconds since the epoch.
 
     `kept` is where its result is from, if it was not run at all because that is known.
     """

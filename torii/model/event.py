@@ -105,7 +105,10 @@ class BuildStarted:
 
 @dataclass(frozen=True, slots=True)
 class BuildStalled:
-    """`build` is asked for, but cannot start for `reason` (no worker knows the job, say). An empty reason: it no longer stalls."""
+    """`build` is asked for, but cannot start for `reason` (no worker knows the job, say). An empty reason: it no longer stalls.
+
+    Of a build that has started: whoever runs it cannot be asked what becomes of it.
+    """
 
     build: BuildId
     reason: str

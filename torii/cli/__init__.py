@@ -30,7 +30,7 @@ COMMANDS = {
     "version": "Print the version.",
     "worker": "Run a worker alone.",
 }
-"""Each subcommand in a few words; the module of that name in this package has it as `command`."""
+"""Each subcommand in a few words; the module of that name in this package (`_` for `-`) has it as `command`."""
 
 INTERRUPTED = 130
 BUG = 70
@@ -47,7 +47,7 @@ class Subcommands(click.Group):
             return None
         gc.disable()  # nothing of what is imported is garbage, and looking for some takes a tenth of the time
         try:
-            command = import_module(f"torii.cli.{cmd_name}").command
+            command = import_module(f"torii.cli.{cmd_name.replace('-', '_')}").command
         finally:
             gc.enable()
         assert isinstance(command, click.Command)

@@ -25,9 +25,9 @@ from requests.auth import AuthBase
 
 from torii.config.secrets import resolve
 from torii.config.settings import GerritConnection, Secret
+from torii.http.line import Line, TooLargeError
 from torii.sources.gerrit import replies
 from torii.sources.gerrit.errors import GerritError, GerritReplyTooLargeError, GerritUnavailableError
-from torii.sources.gerrit.wire import Line, TooLargeError
 
 log = structlog.get_logger()
 
@@ -144,14 +144,13 @@ class GerritRest:
         """Send one request and return (JSON or text of the reply, the reply)."""
         api, line = self._take()
         limit = self._connection.timeout
-        timer = threading.Timer(limit * _WHOLE, line.cut)
-        timer.name, timer.daemon = f"gerrit-limit-{self.name}", True
-        timer.start()
         usable = False
         named: dict[str, Any] = {"headers": headers} if body is None else {"headers": headers, "json": body}
         try:
-            call = getattr(api, method)
-            found, response = call(path, True, params=list(params), timeout=(min(limit, _CONNECT), limit), allow_redirects=False, **named)
+            with line.cut_after(limit * _WHOLE, f"gerrit-limit-{self.name}"):
+                found, response = getattr(api, method)(
+                    path, True, params=list(params), timeout=(min(limit, _CONNECT), limit), allow_redirects=False, **named
+                )
             usable = True
         except requests.HTTPError as error:
             usable = True
@@ -164,7 +163,6 @@ class GerritRest:
         except (requests.RequestException, OSError, ValueError, LookupError) as error:
             self._failed(method, path, line, error)
         finally:
-            timer.cancel()
             self._give_back(api, line, usable)
         self._heard(response)
         return replies.content(self._connection, method, path, found, response), response

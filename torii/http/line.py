@@ -10,6 +10,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from requests import PreparedRequest, Response
@@ -25,7 +26,8 @@ class Line(HTTPAdapter):
 
     def __init__(self, largest: int) -> None:
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
-        self._largest = largest
+        self.largest: int | None = largest
+        """Bytes of the next reply, after any decompression; None: whoever reads it sees to that."""
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
         self.was_cut = False
@@ -36,6 +38,17 @@ class Line(HTTPAdapter):
         with self._lock:
             self.was_cut = True
             self._shut()
+
+    @contextmanager
+    def cut_after(self, seconds: float, name: str) -> Iterator[None]:
+        """Cut what still goes on after `seconds`; `name` is that of the thread which waits for it."""
+        timer = threading.Timer(seconds, self.cut)
+        timer.name, timer.daemon = name, True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def send(
         self,
@@ -48,7 +61,8 @@ class Line(HTTPAdapter):
     ) -> Response:
         """Send `request`. The body of what is returned raises TooLargeError when it is read past the largest size."""
         response = super().send(request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
-        response.raw = _Limited(response.raw, self._largest)
+        if self.largest is not None:
+            response.raw = _Limited(response.raw, self.largest)
         return response
 
     def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:

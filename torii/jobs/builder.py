@@ -8,12 +8,12 @@ import threading
 import warnings
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from xml.etree import ElementTree
 
+from torii.jobs.files import JobFiles
 from torii.jobs.template import TemplateProblem
+from torii.jobs.xml import serialise
 
 _LOCK = threading.Lock()  # it keeps caches in class attributes, and has never heard of threads
 
@@ -24,26 +24,28 @@ def warm_up() -> None:
         _jenkins_jobs()
 
 
-def make_xml(yaml: str, library: Path) -> list[tuple[str, bytes]]:
-    """Return name and config.xml (UTF-8) of each job in `yaml`, in order, made with the macros and defaults in `library`.
+def make_xml(yaml: str, files: JobFiles) -> list[tuple[str, bytes]]:
+    """Return name and config.xml (UTF-8) of each job in `yaml`, in order, made with the macros and defaults in `files`.
 
-    Raises `TemplateProblem` with Jenkins Job Builder's own words where it refuses.
+    Raises `TemplateProblem` with Jenkins Job Builder's own words, and file and line, where it refuses.
     """
     with _LOCK:
         jjb = _jenkins_jobs()
         try:
-            return [(job.name, _serialise(job.xml)) for job in _generate(jjb, yaml, library)]
+            return [(job.name, _finished(jjb, job.xml)) for job in _generate(jjb, yaml, files)]
         except jjb.error as error:
-            raise TemplateProblem(f"Jenkins Job Builder refuses a job template or macro: {error}") from error
+            raise TemplateProblem(f"Jenkins Job Builder refuses a job template or macro: {_words(error)}") from error
+        except jjb.yaml_error as error:
+            raise TemplateProblem(f"a job template or macro is no YAML: {_words(error)}") from error
         except (TypeError, AttributeError, KeyError, ValueError) as error:
             # What it does with a list where it wants a mapping, and the like.
             raise TemplateProblem(f"Jenkins Job Builder fails on a job template or macro: {error.__class__.__name__}: {error}") from error
 
 
-def _generate(jjb: Any, yaml: str, library: Path) -> Sequence[Any]:
-    config = jjb.config(str(library / "jenkins_jobs.ini"))
+def _generate(jjb: Any, yaml: str, files: JobFiles) -> Sequence[Any]:
+    config = jjb.config(str(files.settings))
     roots = jjb.roots(config)
-    jjb.load_files(config, roots, [library, io.StringIO(yaml)])
+    jjb.load_files(config, roots, [*(file.path for _, file in sorted(files.macros.items())), io.StringIO(yaml)])
     registry = jjb.registry(config, [])
     registry.set_macros(roots.macros)
     jobs = roots.generate_jobs()
@@ -52,11 +54,20 @@ def _generate(jjb: Any, yaml: str, library: Path) -> Sequence[Any]:
     return made
 
 
-def _serialise(root: Any) -> bytes:
-    # Its own output() goes through a second parser and loses carriage returns. Only white space between elements is added here.
-    ElementTree.indent(root)
-    data: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return data.replace(b"\r", b"&#13;") + b"\n"
+def _finished(jjb: Any, root: Any) -> bytes:
+    """Return the XML without Jenkins Job Builder's mark: its own `--delete-old` would take the job for one that it made.
+
+    Its own output() goes through a second parser and loses carriage returns.
+    """
+    if (description := root.find("description")) is not None:
+        description.text = (description.text or "").removesuffix(jjb.managed)
+    return serialise(root)
+
+
+def _words(error: Any) -> str:
+    """Return what an error says with file, line and what stands there, on one line each."""
+    lines: list[str] = getattr(error, "lines", None) or str(error).splitlines()
+    return "\n".join(line.rstrip().replace("<unicode string>", "what the templates make") for line in lines)
 
 
 @cache
@@ -65,8 +76,9 @@ def _jenkins_jobs() -> Any:
         warnings.simplefilter("ignore")  # it finds its modules through pkg_resources, which says on import that it is deprecated
         part = {
             name: importlib.import_module(f"jenkins_jobs.{name}")
-            for name in ("config", "errors", "loader", "registry", "roots", "xml_config")
+            for name in ("config", "constants", "errors", "loader", "registry", "roots", "xml_config")
         }
+        yaml = importlib.import_module("yaml")
     return SimpleNamespace(
         config=part["config"].JJBConfig,
         error=part["errors"].JenkinsJobsException,
@@ -74,4 +86,6 @@ def _jenkins_jobs() -> Any:
         registry=part["registry"].ModuleRegistry,
         roots=part["roots"].Roots,
         generator=part["xml_config"].XmlJobGenerator,
+        managed=part["constants"].MAGIC_MANAGE_STRING,
+        yaml_error=yaml.YAMLError,
     )

@@ -27,8 +27,12 @@ class JobSource:
 
 @dataclass(frozen=True, slots=True)
 class RenderedJob:
-    """A job as Jenkins takes it. `xml` is its config.xml in UTF-8; `label` the node label expression it is bound to."""
+    """A job as Jenkins takes it. `xml` is its config.xml in UTF-8, without a mark; `label` the node label expression it is bound to.
+
+    `plugins` are the plug-ins, of those that make a difference, that it was made for.
+    """
 
     name: str
     xml: bytes
     label: str | None = None
+    plugins: tuple[str, ...] = ()

@@ -4,66 +4,102 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
-from torii import resources
 from torii.jobs import builder
 from torii.jobs.definition import JobSource, RenderedJob
+from torii.jobs.files import JobFiles, own_files
+from torii.jobs.marks import Mark
 from torii.jobs.names import changed_job_name, job_name
-from torii.jobs.template import JobTemplates
+from torii.jobs.plugins import OWN_WORKER, relevant
+from torii.jobs.template import JobTemplates, TemplateProblem
 from torii.model.build import BuildRequest
 
 _KEPT = 20_000
 """Rendered jobs kept: some 100 MB at most, and more than a farm of 1,000 projects has."""
 
+_Key = tuple[JobSource, tuple[str, ...]]
+
 
 class JobLibrary:
     """Renders jobs. Safe to use from any thread.
 
-    `url` is where Torii's pages are, for the link in each description. Templates in `overrides` take the place of Torii's own of the same
-    name. Templates are read once: a changed one counts from the next start.
+    `url` is where Torii's pages are, for the link in each description. `files` are the templates and macros: Torii's own where none are
+    given. What is rendered differs by the plug-ins that a Jenkins has (see `torii.jobs.plugins`); a job's name never does.
     """
 
-    def __init__(self, url: str | None = None, overrides: Sequence[Path] = ()) -> None:
-        self._templates = JobTemplates([*overrides, resources.job_templates()], url)
-        self._macros = resources.jjb()
+    def __init__(self, url: str | None = None, files: JobFiles | None = None) -> None:
+        self.url = url
         self._lock = threading.Lock()
-        self._made: OrderedDict[JobSource, RenderedJob] = OrderedDict()
+        self._made: OrderedDict[_Key, RenderedJob] = OrderedDict()
+        self._files = files or own_files()
+        self._templates = JobTemplates(self._files, url)
+
+    @property
+    def files(self) -> JobFiles:
+        """The templates and macros in use."""
+        return self._files
+
+    def use(self, files: JobFiles) -> None:
+        """Render with `files` from now on."""
+        if files.digest == self._files.digest:
+            return
+        templates = JobTemplates(files, self.url)
+        with self._lock:
+            self._files, self._templates = files, templates
+            self._made.clear()
 
     def warm_up(self) -> None:
         """Do now what would make the first job slow."""
         builder.warm_up()
 
-    def render(self, jobs: Sequence[JobSource]) -> list[RenderedJob]:
-        """Return `jobs` rendered, in order, with one call of Jenkins Job Builder for all that are new.
+    def render(self, jobs: Sequence[JobSource], plugins: Iterable[str] = OWN_WORKER) -> list[RenderedJob]:
+        """Return `jobs` rendered for a Jenkins with `plugins`, in order, with one call of Jenkins Job Builder for all that are new.
 
         Raises `JobError` for a job that Jenkins cannot hold, and `TemplateProblem` where a template or macro is wrong.
         """
+        present = relevant(plugins)
         with self._lock:
-            known = {job: self._made[job] for job in jobs if job in self._made}
+            known = {job: self._made[job, present] for job in jobs if (job, present) in self._made}
         missing = [job for job in dict.fromkeys(jobs) if job not in known]
         if missing:
-            known |= self._make(missing)
+            known |= self._make(missing, present)
         return [known[job] for job in jobs]
 
-    def rendered(self, request: BuildRequest) -> RenderedJob:
-        """Return the job that `request` is to run, under the name that a backend knows it by. Raises as `render` does.
+    def rendered(self, request: BuildRequest, plugins: Iterable[str] = OWN_WORKER) -> RenderedJob:
+        """Return the job that `request` is to run in a Jenkins with `plugins`, under the name that a backend knows it by.
 
-        A job that the change alters or adds has a name of its own, made of its content, so that it takes the place of no other.
+        A job that the change alters or adds has a name of its own, made of its content, so that it takes the place of no other; it is the
+        same for all `plugins`. Raises as `render` does.
         """
-        (job,) = self.render([JobSource(request.project, request.branch, request.job)])
-        return job if request.synced else RenderedJob(changed_job_name(job.name, job.xml), job.xml, job.label)
+        source = JobSource(request.project, request.branch, request.job)
+        (job,) = self.render([source], plugins)
+        if request.synced:
+            return job
+        (plain,) = self.render([source])
+        return RenderedJob(changed_job_name(job.name, plain.xml), job.xml, job.label, job.plugins)
 
-    def _make(self, sources: Sequence[JobSource]) -> dict[JobSource, RenderedJob]:
+    def yaml(self, source: JobSource, plugins: Iterable[str] = OWN_WORKER, mark: Mark | None = None) -> str:
+        """Return what Jenkins Job Builder is given for a job, for those who give it to theirs. Raises as `render` does."""
+        return self._templates.yaml(source, relevant(plugins), mark)
+
+    def _make(self, sources: Sequence[JobSource], plugins: tuple[str, ...]) -> dict[JobSource, RenderedJob]:
+        with self._lock:
+            templates, files = self._templates, self._files
         made: dict[JobSource, RenderedJob] = {}
         while left := [source for source in sources if source not in made]:
             # Two definitions of one job (the branch's, and a change's) cannot be in one call: the first of each name goes first.
             named = {job_name(source.project, source.branch, source.job.name): source for source in reversed(left)}
-            xml = builder.make_xml("\n".join(self._templates.yaml(source) for source in named.values()), self._macros)
-            made |= {named[name]: RenderedJob(name, data, named[name].job.label) for name, data in xml}
+            xml = builder.make_xml("\n".join(templates.yaml(source, plugins) for source in named.values()), files)
+            if strange := {name for name, _ in xml} ^ named.keys():
+                raise TemplateProblem(
+                    f"the job templates make other jobs than they were asked for ({', '.join(sorted(strange)[:3])}): "
+                    "a job has to be called {{ name }}, and there is one for each job of a torii.yml"
+                )
+            made |= {named[name]: RenderedJob(name, data, named[name].job.label, plugins) for name, data in xml}
         with self._lock:
-            self._made.update(made)
+            if files is self._files:
+                self._made.update({(source, plugins): job for source, job in made.items()})
             while len(self._made) > _KEPT:
                 self._made.popitem(last=False)
         return made

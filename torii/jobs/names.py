@@ -10,6 +10,9 @@ from __future__ import annotations
 import hashlib
 import re
 
+COPY = "--x"
+"""What stands between a job's name and the hash in the name of a change's own copy of it."""
+
 NAME_LIMIT = 125
 """No job is called anything longer, in characters (which are bytes: names are ASCII)."""
 
@@ -37,7 +40,7 @@ def job_name(project: str, branch: str, job: str) -> str:
 
 def changed_job_name(name: str, xml: bytes) -> str:
     """Return what the job `name` is called where a change alters or adds it: its name, and a hash of its XML after `--x`."""
-    return f"{name}--x{hashlib.sha256(xml).hexdigest()[:_DIGITS]}"
+    return f"{name}{COPY}{hashlib.sha256(xml).hexdigest()[:_DIGITS]}"
 
 
 def _readable(part: str, limit: int) -> str:

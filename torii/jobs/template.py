@@ -12,18 +12,21 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Sequence
+import traceback
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import FunctionLoader, StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
 
 from torii.errors import OperatorError
 from torii.jobs.ant import ant_list
 from torii.jobs.definition import OWNERSHIP_MARK, JobError, JobSource
+from torii.jobs.files import JobFiles
+from torii.jobs.marks import Mark, with_mark
 from torii.jobs.names import job_name
 from torii.jobs.parameters import PARAMETERS, RESERVED
+from torii.jobs.plugins import JUNIT, TIMEOUT
 from torii.model.job import JobDefinition
 
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -38,46 +41,81 @@ class TemplateProblem(OperatorError):  # noqa: N818 (the others of its branch ar
     """A job template or macro is wrong: whoever put it there has to mend it."""
 
 
-class JobTemplates:
-    """The templates of `directories`; where two have a template of one name, that of the first is taken."""
+JOB = "job.yaml.j2"
+CONTAINER = "container.sh.j2"
+LIMITED = "limited.sh.j2"
 
-    def __init__(self, directories: Sequence[Path], url: str | None = None) -> None:
+
+class JobTemplates:
+    """The templates of `files`. `url` is where Torii's pages are. Templates can reach nothing but what they are given."""
+
+    def __init__(self, files: JobFiles, url: str | None = None) -> None:
         self._url = url
-        loader = ChoiceLoader([FileSystemLoader(directory) for directory in directories])
-        self._yaml = Environment(
+        self._files = files
+        loader = FunctionLoader(self._load)
+        self._yaml = SandboxedEnvironment(
             loader=loader, undefined=StrictUndefined, finalize=_yaml_value, autoescape=False, keep_trailing_newline=True
         )
-        self._shell = Environment(loader=loader, undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+        self._shell = SandboxedEnvironment(loader=loader, undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
         self._shell.filters["sh"] = shlex.quote
 
-    def yaml(self, source: JobSource) -> str:
-        """Return the YAML of one job, to be put into a list. Raises `JobError` for what Jenkins cannot hold, `TemplateProblem`."""
+    def yaml(self, source: JobSource, plugins: tuple[str, ...], mark: Mark | None = None) -> str:
+        """Return the YAML of one job, to be put into a list, for a Jenkins with `plugins`; with `mark` in its description, if there is one.
+
+        Raises `JobError` for what Jenkins cannot hold, `TemplateProblem`, which names file and line.
+        """
         check(source)
         job = source.job
+        junit = ant_list(job.reports.junit) if JUNIT.plugin in plugins else ""
+        description = self._description(source)
         try:
-            return self._yaml.get_template("job.yaml.j2").render(
+            return self._yaml.get_template(JOB).render(
                 name=job_name(source.project, source.branch, job.name),
                 source=source,
                 job=job,
-                description=self._description(source),
+                plugins=plugins,
+                description=description if mark is None else with_mark(description, mark),
                 variables=_variables(job),
                 minutes=max(1, math.ceil(job.timeout / 60)),
-                junit=ant_list(job.reports.junit),
-                archived=ant_list(_archived(job)),
-                script=partial(self._script, job),
+                junit=junit,
+                archived=ant_list((*_archived(job), *(() if junit else job.reports.junit))),
+                template=template_of(source, plugins),
+                script=partial(self._script, job, plugins),
             )
         except TemplateError as error:
+            raise TemplateProblem(f"{self._where(error)}: {error}; mend the file, or remove it to have Torii's own") from error
+
+    def _load(self, name: str) -> tuple[str, str, None] | None:
+        file = self._files.templates.get(name)
+        if file is None:
+            return None
+        try:
+            return file.data.decode(), str(file.path), None
+        except UnicodeDecodeError as error:
             raise TemplateProblem(
-                f"the job template {error.__class__.__name__}: {error}; mend it, or remove it to have Torii's own"
+                f"{file.path} ({file.origin}) is not UTF-8: {error}; mend it, or remove it to have Torii's own"
             ) from error
 
-    def _script(self, job: JobDefinition, template: str) -> str:
+    def _where(self, error: TemplateError) -> str:
+        """Return file and line of `error`, and whose the file is: Jinja2 has its templates' own in tracebacks."""
+        paths = {str(file.path): file for file in self._files.templates.values()}
+        at = getattr(error, "filename", None), getattr(error, "lineno", None)
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.filename in paths and at[0] not in paths:
+                at = frame.filename, frame.lineno
+        path, line = at
+        if path not in paths:
+            return "the job templates"
+        return f"{path}:{line}: the template {paths[path].origin} is wrong"
+
+    def _script(self, job: JobDefinition, plugins: tuple[str, ...], template: str) -> str:
         return self._shell.get_template(template).render(
             job=job,
             step=job.run,
             # Not to be found in what it delimits: that would have to hold its own hash.
             delimiter=f"TORII-{hashlib.sha256(job.run.encode()).hexdigest()[:32]}",
             interpreter=_interpreter(job.run),
+            limit=0 if TIMEOUT.plugin in plugins else job.timeout,
             passed=PARAMETERS,
             variables=tuple(name for name, _ in job.variables),
         )
@@ -87,6 +125,13 @@ class JobTemplates:
         where = f'<a href="{html.escape(self._url)}">Torii</a>' if self._url else "Torii"
         text = f"Job {job} of {project}, branch {branch}, made by {where} from torii.yml: whatever is changed here is overwritten."
         return f"{text} {OWNERSHIP_MARK}"
+
+
+def template_of(source: JobSource, plugins: tuple[str, ...]) -> str:
+    """Return the template that the shell step of a job is made with; empty where it is what `run` says."""
+    if source.job.image:
+        return CONTAINER
+    return "" if TIMEOUT.plugin in plugins else LIMITED
 
 
 def check(source: JobSource) -> None:

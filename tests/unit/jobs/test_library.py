@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from torii.jobs import OWNERSHIP_MARK, PARAMETERS, JobError, JobLibrary, JobSource, build_parameters, changed_job_name
+from torii.jobs.files import own_files
 from torii.jobs.template import TemplateProblem
 from torii.model.build import BuildRequest
 from torii.model.ids import BuildId, BuildSetId, ChangeId, PipelineName, ProjectName, Sha
@@ -156,12 +157,19 @@ def test_what_jenkins_cannot_hold_is_refused_with_the_job_and_the_reason(library
     assert said in str(caught.value)
 
 
+def library_with(folder: Path, template: str) -> JobLibrary:
+    (folder / "job-templates").mkdir()
+    (folder / "job-templates" / "job.yaml.j2").write_text(template)
+    return JobLibrary(files=own_files().replaced_by(folder, "ci-config"))
+
+
 def test_a_template_of_the_team_takes_the_place_of_toriis_own(tmp_path: Path):
-    (tmp_path / "job.yaml.j2").write_text(
+    team = library_with(
+        tmp_path,
         "- job:\n    name: {{ name }}\n    defaults: torii\n    description: ours\n"
-        "    wrappers: [torii-console]\n    builders: [{shell: {{ job.run }}}]\n"
+        "    wrappers: [torii-timestamps]\n    builders: [{shell: {{ job.run }}}]\n",
     )
-    root = xml_of(JobLibrary(overrides=[tmp_path]), UNIT)
+    root = xml_of(team, UNIT)
     assert root.findtext("builders/hudson.tasks.Shell/command") == "make check\n"
     assert root.find("buildWrappers/hudson.plugins.timestamper.TimestamperBuildWrapper") is not None
 
@@ -171,6 +179,5 @@ def test_a_template_of_the_team_takes_the_place_of_toriis_own(tmp_path: Path):
     ["- job: {{ nothing }}\n", "{% if %}", "- job:\n    name: {{ name }}\n    builders: [no-such-macro]\n", "just text", "- job: 5\n"],
 )
 def test_a_wrong_template_is_an_operators_error(tmp_path: Path, template: str):
-    (tmp_path / "job.yaml.j2").write_text(template)
     with pytest.raises(TemplateProblem):
-        JobLibrary(overrides=[tmp_path]).render([source(UNIT)])
+        library_with(tmp_path, template).render([source(UNIT)])

@@ -35,6 +35,11 @@ def console(build: BuildId) -> str:
     return f"{folder(build)}/console.log"
 
 
+def place(build: BuildId) -> str:
+    """Return the key of what says how far the log of `build` in a Jenkins has been read (see `torii.results.transcript`)."""
+    return f"{folder(build)}/jenkins.json"
+
+
 def record(build: BuildId) -> str:
     """Return the key of the `BuildRecord` of `build`, which is there once it ended."""
     return f"{folder(build)}/result.json"

@@ -1,10 +1,11 @@
-"""What is written down when a build ends: the file `result.json` beside its log. Written once, by whoever ran the build, and last."""
+"""What is written down when a build ends: the file `result.json` beside its log. Written once and last, by whoever ran the build."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from torii.model.build import FileComment, Result, TestSummary
 
@@ -13,7 +14,10 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class BuildRecord:
-    """How a build ended. Times are seconds since the epoch, `duration` seconds; `artifacts` are paths below the build's `artifacts/`."""
+    """How a build ended. Times are seconds since the epoch, `duration` seconds; `artifacts` are paths below the build's `artifacts/`.
+
+    `url` is the build's page in Jenkins, empty where it ran elsewhere. `linked` are the paths of artifacts that stayed there: see `link`.
+    """
 
     result: Result
     started_at: float | None = None
@@ -24,6 +28,12 @@ class BuildRecord:
     artifacts: tuple[str, ...] = ()
     worker: str = ""
     comments: tuple[FileComment, ...] = ()
+    url: str = ""
+    linked: tuple[str, ...] = ()
+
+    def link(self, path: str) -> str:
+        """Return the address of the artifact at `path`, one of `linked`."""
+        return f"{self.url.rstrip('/')}/artifact/{quote(path)}"
 
 
 def encode(record: BuildRecord) -> bytes:
@@ -42,6 +52,8 @@ def encode(record: BuildRecord) -> bytes:
         "artifacts": list(record.artifacts),
         "worker": record.worker,
         "comments": [_plain(comment) for comment in record.comments],
+        "url": record.url,
+        "linked": list(record.linked),
     }
     return (json.dumps(fields, indent=1) + "\n").encode()
 
@@ -63,6 +75,8 @@ def decode(data: bytes) -> BuildRecord | None:
         artifacts=_texts(fields.get("artifacts")),
         worker=_text(fields.get("worker")),
         comments=_comments(fields.get("comments")),
+        url=_text(fields.get("url")),
+        linked=_texts(fields.get("linked")),
     )
 
 

@@ -1,4 +1,4 @@
-"""Results of builds that Torii's own worker ran: read from the blob store, where the worker wrote them."""
+"""Results of builds, read from the blob store: Torii's own worker wrote them there, or the gatherer for a build in a Jenkins."""
 
 from __future__ import annotations
 

@@ -10,11 +10,27 @@ class JenkinsError(OperatorError):
 
 
 class JenkinsUnavailableError(JenkinsError):
-    """It is down, slow, restarting, or something in front of it answers: asking again later may help. Whether anything took effect is unknown."""
+    """It is down, slow, restarting, or something in front of it answers: this may pass. Whether anything took effect is unknown.
+
+    `status` is the HTTP status, None where none came; `retry_after` the seconds for which it asks to be left alone, None where it does
+    not say.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
 
 
 class JenkinsRefusedError(JenkinsError):
-    """It knows us not, or does not allow it (401, 403): an operator has to mend the account, its token or its permissions."""
+    """It knows us not, or does not allow it (401, 403): an operator has to mend the account, its token or its permissions.
+
+    `permission` is the one that is missing in Jenkins' words (`Job/Create`), empty where it does not say.
+    """
+
+    def __init__(self, message: str, *, permission: str = "") -> None:
+        super().__init__(message)
+        self.permission = permission
 
 
 class JenkinsInvalidError(JenkinsError):
@@ -27,3 +43,7 @@ class JenkinsMissingError(JenkinsError):
 
 class JenkinsExistsError(JenkinsError):
     """There is a job of that name already."""
+
+
+class JenkinsReplyTooLargeError(JenkinsError):
+    """A reply was longer than Torii is willing to hold in memory: asking for the same again is no use."""

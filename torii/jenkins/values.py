@@ -20,7 +20,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One build of a job. `result` is None while it runs; times and durations are seconds; `uuid` is its TORII_UUID, empty where it has none.
+    """One build of a job. `result` is None while it runs; times and durations are seconds; `uuid` is its TORII_UUID, or empty.
 
     `causes` are Jenkins' short descriptions, `artifacts` paths relative to the build's archive. `word` is Jenkins' own result, of which
     `result` is what it means to Torii.

@@ -35,6 +35,7 @@ class Transcript:
         self.full = False
         self._head = b""
         self._start = 0
+        self._skip = 0
         self._at = 0
         self._taken = 0
         self._line_open = False
@@ -66,9 +67,18 @@ class Transcript:
         return self._blobs.read(self._key, begin, min(begin + count, self._start + self._at))
 
     def close(self, notes: list[str]) -> None:
-        """Write `notes` below the log, as lines of Torii's own. Those that are there already are not written again."""
+        """Write `notes` below the log, as lines of Torii's own. Where an earlier life wrote the same, they are not written again."""
+        block = bytearray()
         for note in notes:
-            self._write(self._line(note))
+            block += self._line(note)
+            self._line_open = False
+        end = self._start + self._at
+        there = self._blobs.read(self._key, end, end + self._skip)
+        if not block.startswith(there):
+            self._at, self._skip = self._at + len(there), 0
+            if not there.endswith(b"\n"):
+                block[:0] = b"\n"
+        self._write(bytes(block))
 
     def _resume(self) -> None:
         size = self._blobs.size(self._key) or 0

@@ -63,12 +63,15 @@ def verdict(build: Build, tail: str) -> tuple[Result, str]:
 def _lost(lines: list[str], node: str) -> str:
     """Return how the agent or the controller broke, empty where nothing shows that one did."""
     where = f"the agent {node}" if node else "the node that ran it"
-    for number in range(len(lines) - 1, -1, -1):
+    number = len(lines)
+    while number > 0:
+        number -= 1
         line = lines[number]
         if _OFFLINE.match(line):
             return f"{where} went offline in the build"
         if _EXECUTOR.match(line):
             trace = _trace_above(lines, number)
+            number -= len(trace) - 1
             if any(_SHUT_DOWN.search(each) for each in trace):
                 return "Jenkins was shut down in the build"
             if any(_BROKEN.search(each) for each in trace):

@@ -103,6 +103,14 @@ class Remote:
         # git also lets a pattern match the end of a longer name.
         return {ref: commit for ref, commit in found.items() if not patterns or any(fnmatchcase(ref, each) for each in patterns)}
 
+    def head(self) -> str | None:
+        """Return the full name of the branch that the remote's HEAD stands for, None for none. Raises RemoteUnavailableError."""
+        done = self._run(["ls-remote", "--quiet", "--symref", "--", self._address, "HEAD"], cwd=Path("/"))
+        for line in done.stdout.splitlines():
+            if line.startswith(b"ref: refs/heads/") and line.endswith(b"\tHEAD"):
+                return check_ref(line[5:-5].decode(errors="replace"))
+        return None
+
     def fetch(self, mirror: Mirror, refs: Iterable[str], track: Iterable[str] = ()) -> dict[str, Sha]:
         """Fetch `refs` and `track` in one go into `mirror` and return what each is at, as read in this very fetch.
 

@@ -79,6 +79,11 @@ def _jenkins_jobs() -> Any:
             for name in ("config", "constants", "errors", "loader", "registry", "roots", "xml_config")
         }
         yaml = importlib.import_module("yaml")
+    # No macro or template has other files of this machine read into a job, or runs Jinja2 that is not sandboxed.
+    loader = part["loader"].Loader
+    loader.yaml_constructors = {
+        tag: make for tag, make in loader.yaml_constructors.items() if not str(tag).startswith("!") or tag == "!join:"
+    }
     return SimpleNamespace(
         config=part["config"].JJBConfig,
         error=part["errors"].JenkinsJobsException,

@@ -1,0 +1,114 @@
+"""Looks at one Jenkins: which jobs are to be made, changed or removed there, with as few questions as that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from torii.errors import OperatorError
+from torii.jenkins.errors import JenkinsRefusedError
+from torii.jobs import plugins
+from torii.jobs.apply import altered
+from torii.jobs.library import JobLibrary
+from torii.jobs.marks import read_mark
+from torii.jobs.plan import Deed, Plan, Scene, plan
+from torii.jobs.wanted import Wanted
+
+if TYPE_CHECKING:
+    from torii.jenkins import Controller
+    from torii.jenkins.values import Job
+
+
+class PluginMissingError(OperatorError):
+    """A Jenkins lacks a plug-in without which no job of Torii works: nothing is written there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How closely to look: at which names, and whether at what the marks do not tell: each config.xml, and the plug-ins.
+
+    Without `plugins` they are asked for only where something is to be written.
+    """
+
+    only: str = "*"
+    configs: bool = False
+    plugins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """`plan` is for a Jenkins with `plugins`, of which `lacking` says what is missed and what Torii does without it."""
+
+    plan: Plan
+    plugins: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
+
+
+def look(controller: Controller, wanted: Wanted, library: JobLibrary, depth: Depth | None = None) -> Look:
+    """Return what is to be done in the Jenkins of `controller` so that it has the jobs of `wanted`, all that it is to have.
+
+    Where nothing is to be done that takes one request: the marks say which plug-ins the jobs were made for. Raises JenkinsError,
+    PluginMissingError, TemplateProblem.
+    """
+    depth = depth or Depth()
+    owner = controller.settings.owner
+    listing = controller.jobs()
+    sources = wanted.sources
+    presumed = _presumed(listing, owner)
+
+    def planned(present: tuple[str, ...]) -> Plan:
+        rendered = list(zip(sources, library.render(sources, present), strict=True))
+        return plan(Scene(listing, wanted, rendered, owner, depth.only))
+
+    if presumed is not None and not depth.plugins and not depth.configs:
+        first = planned(presumed)
+        if not first.steps:
+            return Look(first, presumed)
+    present, lacking = _ask(controller, presumed, sources != [])
+    found = planned(present)
+    if depth.configs:
+        by_hand = [replace(step, reason="it was changed by hand") for step in altered(controller, found.unchanged)]
+        names = {step.name for step in by_hand}
+        found = replace(
+            found,
+            steps=tuple(sorted([*found.steps, *by_hand], key=lambda step: step.name)),
+            unchanged=tuple(step for step in found.unchanged if step.name not in names),
+        )
+    written = {step.name: step.rendered.xml for step in (*found.steps, *found.unchanged) if step.rendered and step.deed is not Deed.REMOVE}
+    return Look(found, present, tuple(lacking(written)))
+
+
+class _Lacking:
+    """Says what a Jenkins lacks, once it is known what is to be written there."""
+
+    def __init__(self, there: frozenset[str] | None, refused: str = "") -> None:
+        self._there = there
+        self._refused = refused
+
+    def __call__(self, jobs: Mapping[str, bytes]) -> list[str]:
+        return [self._refused] if self._there is None else plugins.lacking(self._there, jobs)
+
+
+def _ask(controller: Controller, presumed: tuple[str, ...] | None, needed: bool) -> tuple[tuple[str, ...], _Lacking]:
+    """Return the plug-ins of the Jenkins that matter, and what to say of others. Raises PluginMissingError where git is missing."""
+    try:
+        there = plugins.installed(controller.plugins())
+    except JenkinsRefusedError as error:
+        taken = presumed if presumed is not None else plugins.relevant(plugins.OWN_WORKER)
+        words = f"which plug-ins there are cannot be seen ({error}): git, {' and '.join(taken) or 'no other'} are taken to be there"
+        return taken, _Lacking(None, words)
+    for part in plugins.PARTS:
+        if part.required and needed and part.plugin not in there:
+            raise PluginMissingError(
+                f"Jenkins {controller.name} lacks the plug-in {part.plugin} ({part.what}), without which {part.without}: "
+                "nothing was written there; install it, then sync again"
+            )
+    return plugins.relevant(there), _Lacking(there)
+
+
+def _presumed(listing: Mapping[str, Job], owner: str) -> tuple[str, ...] | None:
+    """Return the plug-ins that this owner's jobs were made for; None where there are none yet, or they do not agree."""
+    marks = [mark for job in listing.values() if (mark := read_mark(job.description)) and mark.owner == owner and mark.belongs_to(job.name)]
+    found = {mark.plugins for mark in marks if not mark.copy_of_instance}
+    return found.pop() if len(found) == 1 else None

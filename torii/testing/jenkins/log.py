@@ -1,0 +1,93 @@
+"""A build's console log, as the file on Jenkins' disk: it grows, and its notes (`ESC[8mha:...ESC[0m`) count in its size unseen."""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from collections.abc import Iterator
+from typing import Protocol
+
+_NOTE = re.compile(rb"\x1b\[8mha:[^\x1b]*\x1b\[0m")
+_OPEN = b"\x1b[8mha:"
+
+
+class LogSource(Protocol):
+    """Bytes that can be read from any place. They may be made only when they are asked for."""
+
+    @property
+    def size(self) -> int: ...
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes from `start` up to, without, `end`."""
+
+
+class Log:
+    """A log in memory. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        return len(self._data)
+
+    def read(self, start: int, end: int) -> bytes:
+        with self._lock:
+            return bytes(self._data[start:end])
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        with self._lock:
+            self._data += data
+
+
+class HugeLog:
+    """`size` bytes of numbered lines, none of which is kept anywhere; what `tail` holds comes last."""
+
+    _LINE = 64
+
+    def __init__(self, size: int, tail: bytes = b"Finished: SUCCESS\n") -> None:
+        self.size = size
+        self._tail = tail
+
+    def read(self, start: int, end: int) -> bytes:
+        end = min(end, self.size)
+        border = self.size - len(self._tail)
+        first = start // self._LINE
+        lines = b"".join(self._line(number) for number in range(first, -(-min(end, border) // self._LINE)))
+        found = lines[start - first * self._LINE :][: max(0, min(end, border) - start)] if start < border else b""
+        return found + (self._tail[max(0, start - border) : end - border] if end > border else b"")
+
+    def write(self, data: bytes) -> None:
+        """Whatever else is said is not kept."""
+
+    def _line(self, number: int) -> bytes:
+        return b"%012d " % number + b"x" * (self._LINE - 14) + b"\n"
+
+
+def note(kind: str) -> bytes:
+    """Return a console note as Jenkins writes one before a text that its pages make a link of."""
+    return b"\x1b[8mha:" + base64.b64encode(f"a serialized {kind}".encode() * 4) + b"\x1b[0m"
+
+
+def shown(data: bytes) -> bytes:
+    """Return `data` as Jenkins shows it in plain text: without its notes."""
+    return _NOTE.sub(b"", data)
+
+
+def pieces(log: LogSource, start: int, end: int, crlf: bool, piece: int = 1 << 20) -> Iterator[bytes]:
+    """Yield the bytes from `start` to `end` as text for a reader: no notes, and for progressive reading with the line ends of the net."""
+    held = b""
+    while start < end:
+        until = min(end, start + piece)
+        data = held + log.read(start, until)
+        start = until
+        cut = data.rfind(_OPEN[:1]) if start < end else -1
+        held = data[cut:] if cut >= 0 and not _NOTE.match(data, cut) and len(data) - cut < 4096 else b""
+        data = shown(data[: len(data) - len(held)])
+        if data:
+            yield data.replace(b"\n", b"\r\n") if crlf else data
+    if held:
+        yield held

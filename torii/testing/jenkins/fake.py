@@ -392,7 +392,7 @@ class FakeJenkins:
     # -- waiting
 
     def wait(self, condition: Callable[[], Any], limit: float = 10.0, required: bool = True) -> Any:
-        """Wait until `condition` answers something true and return that. Raises TimeoutError after `limit` seconds if that is `required`."""
+        """Wait until `condition` answers something true and return that. Raises TimeoutError after `limit` seconds, if `required`."""
         end = time.monotonic() + limit
         with self.core.moved:
             while not (found := condition()):

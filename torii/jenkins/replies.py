@@ -71,11 +71,12 @@ def refusal(settings: JenkinsSettings, method: str, response: requests.Response)
     status = response.status_code
     text = text_of(response)
     said = response.headers.get("X-Error", "").strip() or text
-    start = f"{where(settings, method, response.url)}: {status} {response.reason or ''}".rstrip() + (f": {said[:_SHOWN]}" if said else "")
+    answer = f"{where(settings, method, response.url)}: {status} {response.reason or ''}".rstrip()
+    start = f"{answer}: {said[:_SHOWN]}" if said else answer
     if status == 401:
         return JenkinsRefusedError(f"{start}. {_login(settings)}")
     if status == 403:
-        return _forbidden(settings, start, response, text)
+        return _forbidden(settings, answer, start, response)
     if status == 404:
         return JenkinsMissingError(f"{start}. It is not there, or the account {settings.user!r} may not see it")
     if status == 409:
@@ -87,11 +88,12 @@ def refusal(settings: JenkinsSettings, method: str, response: requests.Response)
     return JenkinsInvalidError(start)
 
 
-def _forbidden(settings: JenkinsSettings, start: str, response: requests.Response, text: str) -> JenkinsRefusedError:
+def _forbidden(settings: JenkinsSettings, answer: str, start: str, response: requests.Response) -> JenkinsRefusedError:
+    text = text_of(response)
     lacking = _LACKING.search(text)
     if lacking is not None:
         return JenkinsRefusedError(
-            f"{start.partition(': ')[0]}: the account {lacking[1]!r} lacks the permission {lacking[2]}. Give it to the account in Jenkins; "
+            f"{answer}: the account {lacking[1]!r} lacks the permission {lacking[2]}. Give it to the account in Jenkins; "
             "`torii jenkins check` says what else is lacking",
             permission=lacking[2],
         )

@@ -170,11 +170,13 @@ class Wire:
 
     def _send(self, session: Session, method: str, url: str, **named: Any) -> requests.Response:
         """Send, follow what may be followed, and return the last answer. Raises what requests raises."""
-        limit = self.settings.timeout
+        limit, ca = self.settings.timeout, self.settings.ca
+        # With each request: what the environment says would take the place of what the session does.
+        verify = None if ca is None else str(ca)
         headers = {**(named.pop("headers", None) or {}), **(session.crumb if method != "GET" else {})}
         for _ in range(_HOPS):
             response = session.requests.request(
-                method, url, timeout=(min(limit, _CONNECT), limit), allow_redirects=False, headers=headers, **named
+                method, url, timeout=(min(limit, _CONNECT), limit), allow_redirects=False, verify=verify, headers=headers, **named
             )
             target = urljoin(url, response.headers.get("Location", ""))
             if method != "GET" or not response.is_redirect or _origin(target) != self._origin or _LOGIN_PAGE.search(urlsplit(target).path):
@@ -242,7 +244,6 @@ class Wire:
         session = requests.Session()
         session.mount("http://", line)
         session.mount("https://", line)
-        session.verify = True if self.settings.ca is None else str(self.settings.ca)
         session.auth = _Login(self.settings.user, self.settings.token)
         return Session(line, session)
 

@@ -39,7 +39,7 @@ class ForeignJobError(ToriiError):
     """What is there now under a job's name is not a job that this Torii made."""
 
 
-def apply(controller: Controller, steps: Sequence[Step], told: Callable[[Done], None] | None = None) -> list[Done]:
+def perform(controller: Controller, steps: Sequence[Step], told: Callable[[Done], None] | None = None) -> list[Done]:
     """Perform `steps` and return what became of each, in their order; `told` hears of each as it is done, on the calling thread.
 
     A Jenkins that stops answering ends it: the rest is left for the next time. So does whatever `told` raises, KeyboardInterrupt among it.
@@ -48,7 +48,7 @@ def apply(controller: Controller, steps: Sequence[Step], told: Callable[[Done], 
     found: dict[int, Done] = {}
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="torii-jobs-apply")
     try:
-        asked = {pool.submit(_perform, controller, step, away): number for number, step in enumerate(steps)}
+        asked = {pool.submit(_step, controller, step, away): number for number, step in enumerate(steps)}
         for future in as_completed(asked):
             done = found[asked[future]] = future.result()
             if told is not None:
@@ -70,7 +70,7 @@ def altered(controller: Controller, steps: Iterable[Step]) -> list[Step]:
         return [step for step, differ in zip(steps, pool.map(differs, steps), strict=True) if differ]
 
 
-def _perform(controller: Controller, step: Step, away: threading.Event) -> Done:
+def _step(controller: Controller, step: Step, away: threading.Event) -> Done:
     if away.is_set():
         return Done(step, f"{step.name}: {_GIVEN_UP}")
     try:

@@ -7,6 +7,7 @@ import io
 import threading
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -42,10 +43,53 @@ def make_xml(yaml: str, files: JobFiles) -> list[tuple[str, bytes]]:
             raise TemplateProblem(f"Jenkins Job Builder fails on a job template or macro: {error.__class__.__name__}: {error}") from error
 
 
-def _generate(jjb: Any, yaml: str, files: JobFiles) -> Sequence[Any]:
-    config = jjb.config(str(files.settings))
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A macro or the defaults that a job uses, and where they stand."""
+
+    what: str
+    path: str
+    line: int
+
+
+def parts(yaml: str, files: JobFiles) -> list[Used]:
+    """Return the macros and defaults that the jobs of `yaml` use, also by way of others. Raises as `make_xml` does."""
+    make_xml(yaml, files)
+    with _LOCK:
+        jjb = _jenkins_jobs()
+        roots = _roots(jjb, jjb.config(str(files.settings)), yaml, files)
+        used: dict[Used, None] = {}
+        for job in roots.jobs.values():
+            if (defaults := roots.defaults.get(job.defaults_name)) is not None:
+                used[_used("defaults", defaults)] = None
+        for job in roots.generate_jobs():
+            _follow(jjb, roots, job.data, used)
+        return list(used)
+
+
+def _follow(jjb: Any, roots: Any, contents: Any, used: dict[Used, None]) -> None:
+    for kind, key in jjb.kinds:
+        for element in contents.get(key) or ():
+            name = element if isinstance(element, str) else next(iter(element))
+            macro = roots.macros[kind].get(name)
+            if macro is not None and (found := _used(kind, macro)) not in used:
+                used[found] = None
+                _follow(jjb, roots, {key: macro.elements}, used)
+
+
+def _used(kind: str, part: Any) -> Used:
+    return Used(f"{kind} {part.name}", str(part.pos.path), part.pos.line + 1)
+
+
+def _roots(jjb: Any, config: Any, yaml: str, files: JobFiles) -> Any:
     roots = jjb.roots(config)
     jjb.load_files(config, roots, [*(file.path for _, file in sorted(files.macros.items())), io.StringIO(yaml)])
+    return roots
+
+
+def _generate(jjb: Any, yaml: str, files: JobFiles) -> Sequence[Any]:
+    config = jjb.config(str(files.settings))
+    roots = _roots(jjb, config, yaml, files)
     registry = jjb.registry(config, [])
     registry.set_macros(roots.macros)
     jobs = roots.generate_jobs()
@@ -76,7 +120,7 @@ def _jenkins_jobs() -> Any:
         warnings.simplefilter("ignore")  # it finds its modules through pkg_resources, which says on import that it is deprecated
         part = {
             name: importlib.import_module(f"jenkins_jobs.{name}")
-            for name in ("config", "constants", "errors", "loader", "registry", "roots", "xml_config")
+            for name in ("config", "constants", "errors", "loader", "macro", "registry", "roots", "xml_config")
         }
         yaml = importlib.import_module("yaml")
     # No macro or template has other files of this machine read into a job, or runs Jinja2 that is not sandboxed.
@@ -91,6 +135,7 @@ def _jenkins_jobs() -> Any:
         registry=part["registry"].ModuleRegistry,
         roots=part["roots"].Roots,
         generator=part["xml_config"].XmlJobGenerator,
+        kinds=part["macro"].macro_specs,
         managed=part["constants"].MAGIC_MANAGE_STRING,
         yaml_error=yaml.YAMLError,
     )

@@ -18,7 +18,7 @@ _SUFFIXES = {TEMPLATES: (".j2",), MACROS: (".yaml", ".yml")}
 
 @dataclass(frozen=True, slots=True)
 class PartFile:
-    """One file: where it lies on this disk, what it is called there and by those who wrote it, and what it says."""
+    """One file: where it lies on this disk, whose it is (in words), and what it says."""
 
     path: Path
     origin: str
@@ -64,7 +64,7 @@ def _read(folder: Path, kind: str, origin: str) -> dict[str, PartFile]:
     if not directory.is_dir():
         return {}
     found = [path for path in sorted(directory.iterdir()) if counts(kind, path.name) and path.is_file()]
-    return {path.name: PartFile(path, f"{kind}/{path.name} ({origin})", path.read_bytes()) for path in found}
+    return {path.name: PartFile(path, origin, path.read_bytes()) for path in found}
 
 
 def _digest(templates: Mapping[str, PartFile], macros: Mapping[str, PartFile]) -> str:

@@ -79,9 +79,9 @@ class JobLibrary:
         (plain,) = self.render([source])
         return RenderedJob(changed_job_name(job.name, plain.xml), job.xml, job.label, job.plugins)
 
-    def yaml(self, source: JobSource, plugins: Iterable[str] = OWN_WORKER, mark: Mark | None = None) -> str:
+    def yaml(self, source: JobSource, plugins: Iterable[str] = OWN_WORKER, mark: Mark | None = None, folder: str = "") -> str:
         """Return what Jenkins Job Builder is given for a job, for those who give it to theirs. Raises as `render` does."""
-        return self._templates.yaml(source, relevant(plugins), mark)
+        return self._templates.yaml(source, relevant(plugins), mark, folder)
 
     def _make(self, sources: Sequence[JobSource], plugins: tuple[str, ...]) -> dict[JobSource, RenderedJob]:
         with self._lock:

@@ -11,11 +11,11 @@ import structlog
 
 from torii.config.settings import ServerConfig
 from torii.errors import ToriiError
-from torii.jobs.apply import Done, apply
+from torii.jobs.apply import Done, perform
 from torii.jobs.library import JobLibrary
 from torii.jobs.look import Depth, look
 from torii.jobs.plan import Deed
-from torii.jobs.team import refresh
+from torii.jobs.team import last_good, refresh
 from torii.jobs.wanted import Wanted, WantedReader
 from torii.model.ids import ProjectName
 
@@ -67,6 +67,7 @@ class JobSync:
         self._all = True
         self._ended = False
         self._rounds = 0
+        self._without_files = False
         self._trouble: dict[str, tuple[str, float]] = {}
         self._thread = threading.Thread(target=self._run, name="torii-job-sync", daemon=True)
 
@@ -139,8 +140,8 @@ class JobSync:
             return everything, woken
 
     def _round(self, everything: bool, woken: frozenset[ProjectName]) -> None:
-        if everything:
-            self._refresh_files()
+        if (everything or self._without_files) and not self._refresh_files():
+            return
         synced = {controller.name for controller in self._controllers}
         projects = [project.name for project in self._config.projects if synced.intersection(project.jenkins)]
         news = self._reader.read([name for name in projects if everything or name in woken])
@@ -157,13 +158,18 @@ class JobSync:
             if everything or woken.intersection(names):
                 self._tell(f"jenkins {controller.name}", self._sync(controller, self._wanted.of(names), everything))
 
-    def _refresh_files(self) -> None:
+    def _refresh_files(self) -> bool:
+        """Have jobs made with what the config project says now, or said before; return whether either is known."""
         try:
             refresh(self._config, self._library)
         except ToriiError as error:
-            self._tell("config project", f"jobs are made as before, not as the config project says: {error}")
+            self._without_files = not last_good(self._config).origin
+            what = "no job is made" if self._without_files else "jobs are made as before"
+            self._tell("config project", f"{what}, since what the config project says cannot be used: {error}")
         else:
+            self._without_files = False
             self._tell("config project", "")
+        return not self._without_files
 
     def _sync(self, controller: Controller, wanted: Wanted, everything: bool) -> str:
         """Do what is to be done in one Jenkins, and return what is wrong there, in words; empty where nothing is."""
@@ -174,7 +180,7 @@ class JobSync:
         for words in (*found.lacking, *found.plan.notes):
             log.info("jobs.note", controller=controller.name, words=words)
         try:
-            done = apply(controller, found.plan.steps, self._go_on)
+            done = perform(controller, found.plan.steps, self._go_on)
         except _EndedError:
             return ""
         problems = [*found.plan.clashes, *(each.problem for each in done if each.problem)]

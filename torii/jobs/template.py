@@ -59,10 +59,11 @@ class JobTemplates:
         self._shell = SandboxedEnvironment(loader=loader, undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
         self._shell.filters["sh"] = shlex.quote
 
-    def yaml(self, source: JobSource, plugins: tuple[str, ...], mark: Mark | None = None) -> str:
-        """Return the YAML of one job, to be put into a list, for a Jenkins with `plugins`; with `mark` in its description, if there is one.
+    def yaml(self, source: JobSource, plugins: tuple[str, ...], mark: Mark | None = None, folder: str = "") -> str:
+        """Return the YAML of one job, to be put into a list, for a Jenkins with `plugins`.
 
-        Raises `JobError` for what Jenkins cannot hold, `TemplateProblem`, which names file and line.
+        With `mark` in its description, and in `folder`, where these are given. Raises `JobError` for what Jenkins cannot hold, and
+        `TemplateProblem`, which names file and line.
         """
         check(source)
         job = source.job
@@ -73,6 +74,7 @@ class JobTemplates:
                 name=job_name(source.project, source.branch, job.name),
                 source=source,
                 job=job,
+                folder=folder,
                 plugins=plugins,
                 description=description if mark is None else with_mark(description, mark),
                 variables=_variables(job),
@@ -106,7 +108,7 @@ class JobTemplates:
         path, line = at
         if path not in paths:
             return "the job templates"
-        return f"{path}:{line}: the template {paths[path].origin} is wrong"
+        return f"{path}:{line}: the template ({paths[path].origin}) is wrong"
 
     def _script(self, job: JobDefinition, plugins: tuple[str, ...], template: str) -> str:
         return self._shell.get_template(template).render(

@@ -38,13 +38,14 @@ _ATTEMPTS = 3
 @dataclass(frozen=True, slots=True)
 class ProjectJobs:
     """What was read of one project. `wrong` has the problems of each branch whose `torii.yml` is not followed; `refused` those of each
-    job that Jenkins could not hold. `unread` is why nothing could be read at all, empty where it was.
+    job that Jenkins could not hold. `tips` are the commits that were read, by branch; `unread` is why nothing could be, empty where it was.
     """
 
     project: ProjectName
     sources: tuple[JobSource, ...] = ()
     wrong: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    tips: Mapping[str, Sha] = field(default_factory=dict)
     unread: str = ""
 
     def keeps(self, branch: str, job: str) -> str:
@@ -184,7 +185,7 @@ class _ProjectReader:
                         refused[branch, source.job.name] = str(error)
             else:
                 wrong[branch] = tuple(map(str, config))
-        return ProjectJobs(self._project.name, tuple(sources), wrong, refused)
+        return ProjectJobs(self._project.name, tuple(sources), wrong, refused, tips)
 
 
 def _jobs(project: ProjectName, branch: str, config: ProjectConfig) -> list[JobSource]:

@@ -1,0 +1,254 @@
+"""`torii sync-jobs`: the jobs in Jenkins become what the `torii.yml` files say, or one is shown what would change."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import click
+import structlog
+
+from torii.cli.where import configuration, where_options
+from torii.config.settings import ServerConfig
+from torii.errors import ConfigurationError, OperatorError, UserError
+from torii.jenkins import Controller
+from torii.jobs import plugins
+from torii.jobs.apply import AT_ONCE, Done, perform
+from torii.jobs.export import export
+from torii.jobs.library import JobLibrary
+from torii.jobs.look import Depth, look
+from torii.jobs.plan import Deed, Plan, Step
+from torii.jobs.report import Report
+from torii.jobs.team import open_library, refresh
+from torii.jobs.trace import trace
+from torii.jobs.wanted import Wanted, WantedReader
+from torii.jobs.xml import difference
+
+_AMISS = 1
+_WOULD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the command line asks for."""
+
+    plan: bool
+    prune: bool
+    only: str
+    thorough: bool
+    quiet: bool
+
+
+@click.command("sync-jobs")
+@click.argument("names", nargs=-1, metavar="[JENKINS]...")
+@where_options
+@click.option("--plan", "plan_only", is_flag=True, help="Print what would be done, with differences of the XML, and do nothing.")
+@click.option("--prune", is_flag=True, help="Also remove jobs that Torii made and nothing names any more.")
+@click.option("--only", metavar="GLOB", default="*", help="Only jobs whose name in Jenkins matches, such as 'app--main--*'.")
+@click.option("--thorough", is_flag=True, help="Compare each job's whole XML, and look for new plug-ins: finds what was changed by hand.")
+@click.option(
+    "--out", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Write the jobs as files; Jenkins is left alone."
+)
+@click.option(
+    "--explain", metavar="JOB", help="Say which files make a job (its name in Jenkins or in torii.yml, or a glob); do nothing else."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    names: tuple[str, ...],
+    server: Path | None,
+    state: Path | None,
+    plan_only: bool,
+    prune: bool,
+    only: str,
+    thorough: bool,
+    out: Path | None,
+    explain: str | None,
+    as_json: bool,
+) -> None:
+    """Bring the jobs in Jenkins up to date with the torii.yml of every project and branch.
+
+    Torii does so by itself while it runs, where `sync` of server.yml allows it; this does it now, shows what would be done, or tidies
+    up. The files are read from the git server. A job that Torii did not make is never changed or removed.
+
+    --out DIR writes, for each Jenkins, DIR/JENKINS/*.yaml for `jenkins-jobs update` and DIR/JENKINS/xml/*.xml.
+
+    \b
+    Exit codes:
+      0  every job is as it should be (with --plan: nothing would be done)
+      1  a job was refused by Jenkins, or its name is taken
+      2  with --plan: something would be made, changed or removed
+      3  a torii.yml is wrong; the jobs of that branch were left as they are
+      4  a Jenkins or a project could not be reached, a plug-in is missing, or a template is wrong
+
+    \b
+    Examples:
+      torii sync-jobs --plan
+      torii sync-jobs
+      torii sync-jobs --prune --only 'old-project--*' ci
+      torii sync-jobs --explain unit
+    """
+    config = configuration(server, state)
+    chosen = _chosen(config, names)
+    with _quietly():
+        library = open_library(config)
+        refresh(config, library)
+        wanted = _wanted(config, chosen)
+        if explain is not None:
+            _explain(library, wanted, chosen, explain, as_json)
+            return
+        if out is not None:
+            reports = [_export(controller, library, _of(config, controller, wanted), only, out) for controller in chosen]
+        else:
+            wish = _Wish(plan_only, prune, only, thorough, as_json)
+            reports = [_sync(controller, library, _of(config, controller, wanted), wish) for controller in chosen]
+    _finish(reports, wanted, as_json)
+
+
+def _finish(reports: Sequence[Report], wanted: Wanted, as_json: bool) -> None:
+    """Print what is left to be said of all of them, and exit."""
+    code = _code(reports, wanted)
+    if as_json:
+        said = {report.name: report.as_json() for report in reports}
+        click.echo(json.dumps({"ok": code in (0, _WOULD), "jenkins": said, "wrong": wanted.mistakes, "unread": wanted.unread}, indent=2))
+    else:
+        for report in reports:
+            for line in report.lines():
+                click.echo(line)
+        for words in wanted.mistakes:
+            click.echo(f"wrong, and the jobs of that branch are left as they are: {words}", err=True)
+        for words in wanted.unread:
+            click.echo(f"not read, and its jobs are left as they are: {words}", err=True)
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+def _code(reports: Sequence[Report], wanted: Wanted) -> int:
+    if wanted.unread or any(report.problem for report in reports):
+        return OperatorError.exit_code
+    if wanted.mistakes:
+        return ConfigurationError.exit_code
+    if any(report.amiss for report in reports):
+        return _AMISS
+    return _WOULD if any(report.plan and report.plan.steps and report.done is None for report in reports) else 0
+
+
+def _sync(controller: Controller, library: JobLibrary, wanted: Wanted, wish: _Wish) -> Report:
+    where = _where(controller)
+    try:
+        found = look(controller, wanted, library, Depth(wish.only, configs=wish.thorough, plugins=wish.thorough))
+        plan = found.plan.pruned() if wish.prune else found.plan
+        if wish.plan:
+            return Report(controller.name, where, plan, found.lacking, diffs=_diffs(controller, plan.steps))
+        if not wish.quiet:
+            for words in found.lacking:  # before anything is written
+                click.echo(f"{controller.name}: {words}", err=True)
+        done = _apply(controller, plan.steps, wish.quiet)
+        return Report(controller.name, where, plan, found.lacking if wish.quiet else (), done)
+    except OperatorError as error:
+        return Report(controller.name, where, problem=str(error))
+    finally:
+        controller.close()
+
+
+def _apply(controller: Controller, steps: Sequence[Step], quiet: bool) -> list[Done]:
+    if quiet or not sys.stderr.isatty():
+        return perform(controller, steps)
+    with click.progressbar(length=len(steps), label=controller.name, file=sys.stderr) as bar:
+        return perform(controller, steps, lambda _: bar.update(1))
+
+
+def _diffs(controller: Controller, steps: Sequence[Step]) -> dict[str, str]:
+    changed = [step for step in steps if step.deed is Deed.CHANGE]
+
+    def diff(step: Step) -> str:
+        return difference(controller.config(step.name) or b"", step.xml, step.name)
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="torii-jobs-compare") as pool:
+        return dict(zip([step.name for step in changed], pool.map(diff, changed), strict=True))
+
+
+def _export(controller: Controller, library: JobLibrary, wanted: Wanted, only: str, out: Path) -> Report:
+    """Write the jobs for one Jenkins, with the plug-ins that it has; where it cannot be asked, with all."""
+    sources = wanted.sources
+    present, note = _plugins(controller)
+    rendered = [pair for pair in zip(sources, library.render(sources, present), strict=True) if fnmatchcase(pair[1].name, only)]
+    directory = out / controller.name
+    export(library, rendered, controller.settings.owner, controller.settings.folder, directory)
+    words = f"{len(rendered)} jobs are in {directory}: give them to Jenkins with `jenkins-jobs update {directory}`"
+    return Report(controller.name, _where(controller), Plan(), [*note, words], done=())
+
+
+def _plugins(controller: Controller) -> tuple[tuple[str, ...], list[str]]:
+    try:
+        return plugins.relevant(plugins.installed(controller.plugins())), []
+    except OperatorError as error:
+        return plugins.relevant(plugins.OPTIONAL), [f"made for a Jenkins with every plug-in, as this one cannot be asked: {error}"]
+    finally:
+        controller.close()
+
+
+def _explain(library: JobLibrary, wanted: Wanted, chosen: Sequence[Controller], job: str, as_json: bool) -> None:
+    sources = wanted.sources
+    present, note = _plugins(chosen[0])
+    found = [
+        (source, rendered)
+        for source, rendered in zip(sources, library.render(sources, present), strict=True)
+        if job == source.job.name or fnmatchcase(rendered.name, job)
+    ]
+    if not found:
+        raise UserError(f"no torii.yml that could be read has a job called {job!r}, and Torii makes none of that name in Jenkins")
+    said = {}
+    for source, rendered in found:
+        tip = wanted.projects[source.project].tips.get(source.branch, "")
+        where = f"torii.yml on branch {source.branch} of {source.project}, commit {tip[:10]}"
+        said[rendered.name] = [f"job {source.job.name}: {where}", *map(str, trace(library, source, present))]
+    if as_json:
+        click.echo(json.dumps(said, indent=2))
+        return
+    for words in note:
+        click.echo(words, err=True)
+    for name, lines in said.items():
+        click.echo(f"{name}:")
+        for line in lines:
+            click.echo(f"  {line}")
+
+
+def _wanted(config: ServerConfig, chosen: Sequence[Controller]) -> Wanted:
+    names = {controller.name for controller in chosen}
+    return WantedReader(config).read([project.name for project in config.projects if names.intersection(project.jenkins)])
+
+
+def _of(config: ServerConfig, controller: Controller, wanted: Wanted) -> Wanted:
+    return wanted.of([project.name for project in config.projects if controller.name in project.jenkins])
+
+
+def _chosen(config: ServerConfig, names: Sequence[str]) -> list[Controller]:
+    there = {settings.name: settings for settings in config.jenkins}
+    if not there:
+        raise UserError("no Jenkins is configured: name the server.yml that has one with --server")
+    for name in names:
+        if name not in there:
+            raise UserError(f"no Jenkins called {name!r} is configured; there is {', '.join(sorted(there))}")
+    return [Controller(there[name]) for name in (names or there)]
+
+
+def _where(controller: Controller) -> str:
+    settings = controller.settings
+    return f"{settings.url}, folder {settings.folder}" if settings.folder else settings.url
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Have nothing logged: what is done is printed."""
+    before = structlog.get_config()
+    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

@@ -10,8 +10,8 @@ from typing import TypeVar
 from tests.support.gearman_servers import GearmanServer
 from tests.support.gearman_worker import Run, ScriptedWorker
 from tests.support.waiting import wait_until
-from torii.dispatch.definitions import Pace
 from torii.dispatch.gearman import GearmanDispatcher
+from torii.dispatch.pace import Pace
 from torii.gearman import Client
 from torii.gearman.admin import functions
 from torii.jobs import RenderedJob
@@ -34,7 +34,7 @@ class Library:
     def __init__(self) -> None:
         self.broken: dict[str, Exception] = {}
 
-    def rendered(self, request: BuildRequest) -> RenderedJob:
+    def rendered(self, request: BuildRequest, plugins: frozenset[str] = frozenset()) -> RenderedJob:
         if request.job.name in self.broken:
             raise self.broken[request.job.name]
         return RenderedJob(f"app-{request.job.name}", f"<project>{request.job.run}</project>".encode(), request.job.label)

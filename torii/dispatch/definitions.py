@@ -19,8 +19,9 @@ from typing import Any, Protocol
 import structlog
 
 from torii.dispatch.mailbox import Mailbox
+from torii.dispatch.pace import Pace
 from torii.errors import ToriiError, UserError
-from torii.gearman import Client, GearmanUnavailableError, Listener, seal
+from torii.gearman import Client, GearmanUnavailableError, JobHandle, Listener, seal
 from torii.gearman.functions import BUILD, DEFINE, build_function
 from torii.jobs import RenderedJob
 from torii.model.build import BuildRequest
@@ -37,8 +38,11 @@ _SHOWN = 5
 class Library(Protocol):
     """Where jobs are rendered; `torii.jobs.JobLibrary` is one."""
 
-    def rendered(self, request: BuildRequest) -> RenderedJob:
-        """Return the job that `request` runs. Raises `UserError` where its definition is at fault, else `OperatorError`."""
+    def rendered(self, request: BuildRequest, plugins: frozenset[str] = frozenset()) -> RenderedJob:
+        """Return the job that `request` runs, made for a Jenkins that has `plugins`; its name does not depend on them.
+
+        Raises `UserError` where its definition is at fault, else `OperatorError`.
+        """
 
 
 class Waiting(Protocol):
@@ -53,25 +57,8 @@ class Waiting(Protocol):
     def stalled(self, build: BuildId, reason: str) -> None:
         """No worker has the build's function registered, for `reason`; empty: some worker has again. May be said repeatedly."""
 
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How patient the dispatcher is, in seconds.
-
-    `busy` and `idle` lie between looks at the servers while a build waits and while none does; `burst` at least, however many begin
-    to wait. `grace` passes before a build counts as stalled. A definition unused for `keep` is withdrawn; one used within `fresh` is
-    brought to a new worker unasked. After a lost connection workers get `settle` to come back before anybody is asked for a build,
-    and the one that ran it `patience`.
-    """
-
-    busy: float = 1.0
-    idle: float = 5.0
-    burst: float = 0.05
-    grace: float = 1.0
-    keep: float = 3600.0
-    fresh: float = 600.0
-    settle: float = 2.5
-    patience: float = 10.0
+    def unregistered(self, build: BuildId) -> None:
+        """Nobody has the function registered that `expect` was called with. Said at every look."""
 
 
 @dataclass(slots=True)
@@ -85,7 +72,8 @@ class _Definition:
 
 @dataclass(slots=True)
 class _Watch:
-    request: BuildRequest
+    """`job` is empty where somebody else sees to it that the function is registered."""
+
     since: float
     job: str = ""
     function: str = ""
@@ -112,6 +100,7 @@ class Definitions:
         self._looked = 0.0
         self._turn = 0
         self._next_poll = 0.0
+        self._pause = self._pace.busy
 
     def start(self) -> None:
         self._box.start()
@@ -124,6 +113,17 @@ class Definitions:
         """Have something that blocks done on this thread."""
         self._box.post(call)
 
+    def withdraw(self, handle: JobHandle) -> None:
+        """Leave no request behind for somebody who comes back next week."""
+
+        def cancel() -> None:
+            try:
+                self._client.cancel(handle)
+            except GearmanUnavailableError as error:
+                log.debug("dispatch.cancel_failed", error=str(error))
+
+        self._box.post(cancel)
+
     def lookup(self, request: BuildRequest) -> str | None:
         """Return the function for `request` if a worker is known to have it registered; in any case, have the build watched.
 
@@ -133,6 +133,12 @@ class Definitions:
         function = target[1] if target and target[1] in self._registered else None
         self._box.post(partial(self._want, request, function is not None))
         return function
+
+    def expect(self, build: BuildId, function: str) -> bool:
+        """Watch for `function`, which somebody else has registered. Return at once whether it is known to be; after False, as `lookup`."""
+        ready = function in self._registered
+        self._box.post(partial(self._expect, build, function, ready))
+        return ready
 
     def release(self, build: BuildId) -> None:
         """The build has started or is over: watch it no more."""
@@ -164,7 +170,7 @@ class Definitions:
     # below: on the mailbox's thread
 
     def _want(self, request: BuildRequest, ready: bool) -> None:
-        watch = self._watched[request.id] = _Watch(request, time.monotonic(), ready=ready)
+        watch = self._watched[request.id] = _Watch(time.monotonic(), ready=ready)
         try:
             job = self._library.rendered(request)
             watch.job, watch.function = job.name, build_function(job.name, job.label)
@@ -187,6 +193,15 @@ class Definitions:
         self._tell_workers(definition)
         self._check(request.id, watch)
 
+    def _expect(self, build: BuildId, function: str, ready: bool) -> None:
+        watch = self._watched[build] = _Watch(time.monotonic(), function=function, ready=ready)
+        if not ready:
+            if function not in self._registered and time.monotonic() - self._looked > self._pace.burst:
+                self._look()
+            self._pause = self._pace.burst  # it may be there any moment, where a job was made for it
+            self._hasten()
+        self._check(build, watch)
+
     def _remember(self, request: BuildRequest, watch: _Watch) -> None:
         self._targets[_identity(request)] = (watch.job, watch.function)
         while len(self._targets) > _CACHED:
@@ -202,7 +217,14 @@ class Definitions:
             self._look()
             self._withdraw()
         finally:
-            self._schedule(self._pace.busy if self._watched else self._pace.idle)
+            self._schedule(self._next_pause())
+
+    def _next_pause(self) -> float:
+        """Return the seconds until the servers are looked at again: few at first where a function is expected, then ever more."""
+        if not self._watched:
+            return self._pace.idle
+        self._pause = min(self._pace.busy, 2 * self._pause)
+        return self._pause
 
     def _schedule(self, seconds: float) -> None:
         self._turn += 1
@@ -211,8 +233,9 @@ class Definitions:
 
     def _hasten(self) -> None:
         """Somebody waits: do not let a long pause run out first."""
-        if self._next_poll - time.monotonic() > self._pace.busy:
-            self._schedule(self._pace.busy)
+        pause = min(self._pause, self._pace.busy)
+        if self._next_poll - time.monotonic() > pause:
+            self._schedule(pause)
 
     def _look(self) -> None:
         """Read what is registered, serve new workers, and tell who waits."""
@@ -253,7 +276,10 @@ class Definitions:
                 self._waiting.ready(build, watch.function)
             self._waiting.stalled(build, "")
         elif watch.function and time.monotonic() - watch.since >= self._pace.grace:
-            self._waiting.stalled(build, self._why(watch.function))
+            if watch.job or self._trouble:
+                self._waiting.stalled(build, self._why(watch.function))
+            else:
+                self._waiting.unregistered(build)
 
     def _why(self, function: str) -> str:
         if self._trouble:

@@ -1,0 +1,227 @@
+"""Torii's jobs in one Jenkins, as far as builds need them: brought there, put right, and (a change's own copies) taken away again."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from torii.dispatch.pace import Pace
+from torii.jenkins import Controller, JenkinsError, JenkinsExistsError, JenkinsMissingError, JenkinsUnavailableError
+from torii.jobs import RenderedJob
+from torii.jobs.marks import Mark, mark_of, marked, read_mark
+from torii.model.build import BuildRequest
+
+if TYPE_CHECKING:
+    from torii.dispatch.definitions import Library
+
+log = structlog.get_logger()
+
+_PLUGINS_FOR = 600.0
+_LISTING_FOR = 3600.0
+_ATOM = re.compile(r"[^\s&|!()]+")
+
+
+class JobClashError(JenkinsError):
+    """A job in a Jenkins has the name of one of Torii's, and is not to be touched; the message says whose it is and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A job as it stands in Jenkins. `mark` None: not of Torii's making."""
+
+    mark: Mark | None
+    enabled: bool
+
+
+class Shelf:
+    """All of it runs on the desk's thread and raises `OperatorError` where Jenkins does not do what it is asked.
+
+    The jobs are listed once and that is believed until `forget`: a job that somebody removed is missed when its function is.
+    """
+
+    def __init__(self, controller: Controller, library: Library, instance: str, pace: Pace) -> None:
+        self._controller = controller
+        self._library = library
+        self._instance = instance
+        self._pace = pace
+        self._listing: dict[str, _Known] | None = None
+        self._listed = 0.0
+        self._plugins: frozenset[str] = frozenset()
+        self._plugins_read: float | None = None
+        self._away: tuple[float, JenkinsError] | None = None
+        self._right: dict[str, str] = {}
+        self._seen: dict[str, float] = {}
+        self._explained: dict[str, tuple[float, str]] = {}
+
+    @property
+    def name(self) -> str:
+        return self._controller.name
+
+    def bring(self, request: BuildRequest, copy: bool, definition: str) -> None:
+        """Have the job of `request` there, enabled and just as it is rendered; a `copy` under the name made of its hash.
+
+        `definition` is a digest of the job that differs where the job does, whatever plug-ins it is made for.
+
+        Raises `JobClashError`; JenkinsInvalidError where Jenkins does not take the job.
+        """
+        self._raise_if_away()
+        try:
+            self._bring(request, copy, definition)
+        except JenkinsUnavailableError as error:
+            self._away = (time.monotonic() + self._pace.retry, error)
+            raise
+
+    def _bring(self, request: BuildRequest, copy: bool, definition: str) -> None:
+        rendered = self._library.rendered(replace(request, synced=not copy), self._installed())
+        mark = mark_of(rendered, request, self._controller.settings.owner, self._instance if copy else "")
+        for last in (False, True):
+            known = self._jobs().get(rendered.name)
+            if known is not None:
+                self._check_owner(rendered.name, known, mark)
+            if known is None or known.mark is None or known.mark.digest != mark.digest or not known.enabled:
+                try:
+                    self._put_right(rendered, known, mark)
+                except (JenkinsExistsError, JenkinsMissingError):
+                    # somebody else was faster: what is there now?
+                    self.forget()
+                    if last:
+                        raise
+                    continue
+                self._jobs()[rendered.name] = _Known(mark, True)
+            self._right[rendered.name] = definition
+            return
+
+    def holds(self, name: str, definition: str) -> bool:
+        """Whether `name` was last brought here for the same `definition`. From any thread."""
+        return self._right.get(name) == definition
+
+    def _put_right(self, rendered: RenderedJob, known: _Known | None, mark: Mark) -> None:
+        name, settings = rendered.name, self._controller.settings
+        if not settings.sync and not mark.copy_of_instance:
+            state = "has no" if known is None else "has disabled its" if not known.enabled else "has another"
+            raise JenkinsError(
+                f"the Jenkins {self.name} {state} job {name}, and jobs are not synced by themselves there; run `torii sync-jobs`"
+            )
+        if known is None:
+            self._controller.create(name, marked(rendered.xml, mark))
+        elif known.mark is not None and known.mark.digest != mark.digest:
+            self._controller.update(name, marked(rendered.xml, mark))
+        else:
+            self._controller.enable(name)
+        log.info("dispatch.job_put_right", jenkins=self.name, job=name, new=known is None)
+
+    def _check_owner(self, name: str, known: _Known, mark: Mark) -> None:
+        found = known.mark
+        if found is None or not found.belongs_to(name):
+            raise JobClashError(
+                f"the Jenkins {self.name} has a job {name} that Torii did not make, where job {mark.job} of {mark.project} should be;"
+                " rename or remove that one"
+            )
+        differs = found.digest != mark.digest or not known.enabled
+        if found.owner != mark.owner or (differs and found.copy_of_instance != mark.copy_of_instance):
+            raise JobClashError(
+                f"the Jenkins {self.name} has a job {name} of another Torii, whose owner is {found.owner!r}, where job {mark.job} of"
+                f" {mark.project} should be; give each Torii a folder of its own"
+            )
+
+    def forget(self) -> None:
+        """Believe the listing no more."""
+        self._listing = None
+
+    def look_again(self, request: BuildRequest, copy: bool, definition: str) -> None:
+        """Bring the job once more, by a listing that is not older than it has to be."""
+        if time.monotonic() - self._listed >= self._pace.recheck:
+            self.forget()
+        self.bring(request, copy, definition)
+
+    def why(self, name: str, label: str | None) -> str:
+        """Say why no node has registered `name`, which is as it should be; empty where some will, when a build of theirs ends."""
+        key = label or ""
+        now = time.monotonic()
+        if key not in self._explained or now - self._explained[key][0] >= self._pace.recheck:
+            self._explained[key] = (now, self._explain(label))
+        return self._explained[key][1].replace("{job}", name)
+
+    def _explain(self, label: str | None) -> str:
+        self._raise_if_away()
+        if self._controller.quieting_down():
+            return f"the Jenkins {self.name} is quieting down and starts no builds; it goes on when that is cancelled, or after its restart"
+        wanted = [atom for atom in _ATOM.findall(label or "") if f"!{atom}" not in (label or "").replace(" ", "")]
+        nodes = self._controller.nodes()
+        online = [node for node in nodes if not node.offline]
+        missing = [atom for atom in wanted if not any(atom in node.labels for node in online)]
+        if missing and "||" not in (label or ""):
+            there = [node.name for node in nodes if node.offline and set(missing) <= set(node.labels)]
+            hint = f" (offline: {', '.join(there[:5])})" if there else ""
+            return f"the Jenkins {self.name} has no node online with the label {' and '.join(missing)}{hint}"
+        if not any(not node.exclusive or wanted for node in online):
+            return f"the Jenkins {self.name} has no node online that takes jobs without a label"
+        running = Counter(build.node for build in self._controller.running().values())
+        fit = [node for node in online if all(atom in node.labels for atom in wanted) and (wanted or not node.exclusive)]
+        if fit and all(running[node.name] >= node.executors for node in fit):
+            return ""
+        return f"the Jenkins {self.name} has the job {{job}}, but its Gearman plug-in has not registered it; see `torii jenkins check`"
+
+    def tidy(self, unused_for: Callable[[str], float | None], leave: Callable[[str], bool]) -> None:
+        """Remove this Torii's copies that nothing needs any more.
+
+        `unused_for` gives the seconds since a build needed a name, None while one does and infinity where none of this process's did;
+        `leave` is asked right before a removal whether that still holds.
+        """
+        self._raise_if_away()
+        now = time.monotonic()
+        if now - self._listed > _LISTING_FOR:
+            self.forget()
+        copies = [name for name, known in self._jobs().items() if self._is_own_copy(name, known)]
+        for name in copies:
+            self._seen.setdefault(name, now)
+        old = [name for name in copies if self._idle(name, now, unused_for(name)) >= self._pace.keep_copy]
+        if not old:
+            return
+        running = {build.job for build in self._controller.running().values()}
+        for name in old:
+            if name not in running and leave(name):
+                self._controller.delete(name)
+                self._jobs().pop(name, None)
+                self._seen.pop(name, None)
+                self._right.pop(name, None)
+                log.info("dispatch.copy_removed", jenkins=self.name, job=name)
+
+    def _is_own_copy(self, name: str, known: _Known) -> bool:
+        mark = known.mark
+        return (
+            mark is not None
+            and mark.copy_of_instance == self._instance != ""
+            and mark.owner == self._controller.settings.owner
+            and mark.belongs_to(name)
+        )
+
+    def _idle(self, name: str, now: float, unused: float | None) -> float:
+        """Return the seconds that a copy was not needed, as far as is known."""
+        return 0.0 if unused is None else min(now - self._seen[name], unused)
+
+    def _jobs(self) -> dict[str, _Known]:
+        if self._listing is None:
+            found = self._controller.jobs()
+            self._listing = {name: _Known(read_mark(job.description), job.buildable) for name, job in found.items()}
+            self._listed = time.monotonic()
+        return self._listing
+
+    def _installed(self) -> frozenset[str]:
+        now = time.monotonic()
+        if self._plugins_read is None or now - self._plugins_read > _PLUGINS_FOR:
+            self._plugins = frozenset(name for name, plugin in self._controller.plugins().items() if plugin.active)
+            self._plugins_read = now
+        return self._plugins
+
+    def _raise_if_away(self) -> None:
+        """Do not have each of many builds wait for a Jenkins that did not answer the one before."""
+        if self._away is not None and time.monotonic() < self._away[0]:
+            raise self._away[1]
+        self._away = None

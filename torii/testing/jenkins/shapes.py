@@ -199,7 +199,7 @@ class Shapes:
         """A node, with what its executors do."""
         agent = bool(node.name)
         shown = Shown("hudson.slaves.SlaveComputer" if agent else "hudson.model.Hudson$MasterComputer").add(2, actions=[])
-        shown.add(2, assignedLabels=[Shown("").add(3, name=label) for label in sorted(node.labels)])
+        shown.add(2, assignedLabels=[self._label(label) for label in sorted(node.labels)])
         default = "" if agent else "the Jenkins controller's built-in node"
         shown.add(2, description=node.spec.description or default, displayName=node.display)
         shown.add(2, executors=lambda: [self._executor(node, number) for number in range(node.spec.executors)])
@@ -209,6 +209,12 @@ class Shapes:
         shown.add(2, numExecutors=node.spec.executors, offline=not node.up, offlineCause=cause, offlineCauseReason=node.reason)
         shown.add(2, oneOffExecutors=[], temporarilyOffline=node.temporarily)
         return shown.add(2, absoluteRemotePath=f"/srv/agents/{node.name}" if node.up else None) if agent else shown
+
+    def _label(self, name: str) -> Shown:
+        """A label, with its nodes for those who ask for them by a tree."""
+        having = [node for node in self._core.nodes if name in node.labels]
+        nodes = [Shown("").add(2, nodeName=node.name).add(1, mode="EXCLUSIVE" if node.spec.exclusive else "NORMAL") for node in having]
+        return Shown("").add(3, name=name).add(0, nodes=nodes)
 
     def _executor(self, node: Node, number: int) -> Shown:
         build = node.running.get(number)

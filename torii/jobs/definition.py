@@ -36,3 +36,12 @@ class RenderedJob:
     xml: bytes
     label: str | None = None
     plugins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What there is to know of a rendered job without its XML: enough to see whether a Jenkins has it. `digest` is that of the XML."""
+
+    name: str
+    digest: str
+    plugins: tuple[str, ...] = ()

@@ -7,9 +7,10 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 from torii.jobs import builder
-from torii.jobs.definition import JobSource, RenderedJob
+from torii.jobs.definition import JobSource, Outline, RenderedJob
 from torii.jobs.files import JobFiles, own_files
-from torii.jobs.marks import Mark
+from torii.jobs.marks import Mark, digest
+from torii.jobs.memo import Memo, key_of
 from torii.jobs.names import changed_job_name, job_name
 from torii.jobs.plugins import OWN_WORKER, relevant
 from torii.jobs.template import JobTemplates, TemplateProblem
@@ -25,11 +26,13 @@ class JobLibrary:
     """Renders jobs. Safe to use from any thread.
 
     `url` is where Torii's pages are, for the link in each description. `files` are the templates and macros: Torii's own where none are
-    given. What is rendered differs by the plug-ins that a Jenkins has (see `torii.jobs.plugins`); a job's name never does.
+    given. What is rendered differs by the plug-ins that a Jenkins has (see `torii.jobs.plugins`); a job's name never does. `memo` remembers
+    from one process to the next what jobs came to.
     """
 
-    def __init__(self, url: str | None = None, files: JobFiles | None = None) -> None:
+    def __init__(self, url: str | None = None, files: JobFiles | None = None, memo: Memo | None = None) -> None:
         self.url = url
+        self._memo = memo or Memo()
         self._lock = threading.Lock()
         self._made: OrderedDict[_Key, RenderedJob] = OrderedDict()
         self._files = files or own_files()
@@ -78,6 +81,20 @@ class JobLibrary:
             return job
         (plain,) = self.render([source])
         return RenderedJob(changed_job_name(job.name, plain.xml), job.xml, job.label, job.plugins)
+
+    def outlines(self, jobs: Sequence[JobSource], plugins: Iterable[str] = OWN_WORKER) -> list[Outline]:
+        """Return what `render` would return, in outline; what is remembered is not rendered. Raises as `render` does."""
+        present, files = relevant(plugins), self._files.digest
+        keys = [key_of(job, present, files, self.url) for job in jobs]
+        known = {key: found for key in keys if (found := self._memo.get(key)) is not None}
+        missing = {key: job for key, job in zip(keys, jobs, strict=True) if key not in known}
+        rendered = self.render(list(missing.values()), present)
+        news = {key: digest(job.xml) for key, job in zip(missing, rendered, strict=True)}
+        if files == self._files.digest:
+            self._memo.put(news)
+        known |= news
+        names = [job_name(job.project, job.branch, job.job.name) for job in jobs]
+        return [Outline(name, known[key], present) for name, key in zip(names, keys, strict=True)]
 
     def yaml(self, source: JobSource, plugins: Iterable[str] = OWN_WORKER, mark: Mark | None = None, folder: str = "") -> str:
         """Return what Jenkins Job Builder is given for a job, for those who give it to theirs. Raises as `render` does."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from torii.jobs import plugins
 from torii.jobs.apply import altered
 from torii.jobs.library import JobLibrary
 from torii.jobs.marks import read_mark
-from torii.jobs.plan import Deed, Plan, Scene, plan
+from torii.jobs.plan import Plan, Scene, Step, plan
 from torii.jobs.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def look(controller: Controller, wanted: Wanted, library: JobLibrary, depth: Dep
     presumed = _presumed(listing, owner)
 
     def planned(present: tuple[str, ...]) -> Plan:
-        rendered = list(zip(sources, library.render(sources, present), strict=True))
-        return plan(Scene(listing, wanted, rendered, owner, depth.only))
+        outlines = list(zip(sources, library.outlines(sources, present), strict=True))
+        return plan(Scene(listing, wanted, outlines, owner, depth.only))
 
     if presumed is not None and not depth.plugins and not depth.configs:
         first = planned(presumed)
@@ -67,16 +67,20 @@ def look(controller: Controller, wanted: Wanted, library: JobLibrary, depth: Dep
             return Look(first, presumed)
     present, lacking = _ask(controller, presumed, sources != [])
     found = planned(present)
+    steps = _rendered(library, found.steps, present)
     if depth.configs:
-        by_hand = [replace(step, reason="it was changed by hand") for step in altered(controller, found.unchanged)]
-        names = {step.name for step in by_hand}
-        found = replace(
-            found,
-            steps=tuple(sorted([*found.steps, *by_hand], key=lambda step: step.name)),
-            unchanged=tuple(step for step in found.unchanged if step.name not in names),
-        )
-    written = {step.name: step.rendered.xml for step in (*found.steps, *found.unchanged) if step.rendered and step.deed is not Deed.REMOVE}
-    return Look(found, present, tuple(lacking(written)))
+        right = _rendered(library, found.unchanged, present)
+        by_hand = {step.name: replace(step, reason="it was changed by hand") for step in altered(controller, right)}
+        steps = sorted([*steps, *by_hand.values()], key=lambda step: step.name)
+        found = replace(found, unchanged=tuple(step for step in found.unchanged if step.name not in by_hand))
+    written = {step.name: step.rendered.xml for step in steps if step.rendered}
+    return Look(replace(found, steps=tuple(steps)), present, tuple(lacking(written)))
+
+
+def _rendered(library: JobLibrary, steps: Sequence[Step], plugins: tuple[str, ...]) -> list[Step]:
+    """Return `steps` with their jobs made."""
+    made = iter(library.render([step.source for step in steps if step.source], plugins))
+    return [replace(step, rendered=next(made)) if step.source else step for step in steps]
 
 
 class _Lacking:

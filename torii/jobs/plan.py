@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from torii.jobs.definition import JobSource, RenderedJob
-from torii.jobs.marks import Mark, mark_of, marked, read_mark
+from torii.jobs.definition import JobSource, Outline, RenderedJob
+from torii.jobs.marks import Mark, marked, read_mark
 from torii.jobs.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -27,12 +27,16 @@ class Deed(Enum):
 
 @dataclass(frozen=True)
 class Step:
-    """One job to make, change or remove. `mark` is the one it gets; of a job to remove, the one it has. `reason` says why, in words."""
+    """One job to make, change or remove. `mark` is the one it gets; of a job to remove, the one it has. `reason` says why, in words.
+
+    `source` is what it is made of, None where it is to be removed; `rendered` the job made, once it was.
+    """
 
     deed: Deed
     name: str
     mark: Mark
     reason: str
+    source: JobSource | None = None
     rendered: RenderedJob | None = None
 
     @cached_property
@@ -66,14 +70,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a plan is made of. `listing` are the jobs of one Jenkins by name, `rendered` the jobs of `wanted` as that Jenkins gets them.
+    """What a plan is made of. `listing` are the jobs of one Jenkins by name, `outlines` the jobs of `wanted` as that Jenkins gets them.
 
     `owner` is who makes plans here; only jobs whose names match `only` count.
     """
 
     listing: Mapping[str, Job]
     wanted: Wanted
-    rendered: Sequence[tuple[JobSource, RenderedJob]]
+    outlines: Sequence[tuple[JobSource, Outline]]
     owner: str
     only: str = "*"
 
@@ -87,14 +91,14 @@ def plan(scene: Scene) -> Plan:
     clashes: list[str] = []
     notes: list[str] = []
     names = set()
-    for source, rendered in scene.rendered:
-        names.add(rendered.name)
-        if not fnmatchcase(rendered.name, scene.only):
+    for source, outline in scene.outlines:
+        names.add(outline.name)
+        if not fnmatchcase(outline.name, scene.only):
             continue
-        mark = mark_of(rendered, source, scene.owner)
-        job = there.get(rendered.name.lower())
+        mark = Mark(scene.owner, source.project, source.branch, source.job.name, outline.digest, "", outline.plugins)
+        job = there.get(outline.name.lower())
         if job is None:
-            steps.append(Step(Deed.MAKE, rendered.name, mark, "there is no such job", rendered))
+            steps.append(Step(Deed.MAKE, outline.name, mark, "there is no such job", source))
         elif clash := _clash(job, mark):
             clashes.append(clash)
         else:
@@ -102,7 +106,7 @@ def plan(scene: Scene) -> Plan:
             same = old is not None and (old.digest, old.plugins) == (mark.digest, mark.plugins)
             if same and not job.buildable:
                 notes.append(f"{job.name} is disabled, by hand: no build of it starts until somebody enables it in Jenkins")
-            step = Step(Deed.CHANGE, rendered.name, mark, "its torii.yml, a template or the plug-ins changed", rendered)
+            step = Step(Deed.CHANGE, outline.name, mark, "its torii.yml, a template or the plug-ins changed", source)
             (unchanged if same else steps).append(step)
     unused = []
     for job in scene.listing.values():

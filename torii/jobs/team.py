@@ -18,6 +18,7 @@ from torii.git.mirror import mirror_path
 from torii.jobs.definition import JobSource
 from torii.jobs.files import MACROS, TEMPLATES, JobFiles, counts, own_files
 from torii.jobs.library import JobLibrary
+from torii.jobs.memo import Memo
 from torii.jobs.plugins import OPTIONAL
 from torii.model.ids import ProjectName, Sha
 from torii.model.job import JobDefinition, JobReports
@@ -51,7 +52,7 @@ def open_library(config: ServerConfig) -> JobLibrary:
     """
     web = config.web
     url = web.url or (f"http://{web.host}:{web.port}" if web.port else None)
-    return JobLibrary(url, last_good(config).files)
+    return JobLibrary(url, last_good(config).files, Memo(config.state / "jobs.json"))
 
 
 def last_good(config: ServerConfig) -> TeamFiles:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
-import structlog
 
+from torii.cli.findings import conclude, quietly, show
 from torii.cli.where import configuration, where_options
 from torii.config.secrets import REFERENCE
 from torii.config.settings import GerritConnection, ProjectSettings, Secret, ServerConfig
 from torii.errors import UserError
+from torii.model.finding import Finding
 from torii.sources.gerrit.access import Needs, needs
 from torii.sources.gerrit.access_setup import ALL_PROJECTS, AccessSetup, Step
-from torii.sources.gerrit.checkup import Finding, Verdict, check
+from torii.sources.gerrit.checkup import check
 from torii.sources.gerrit.rest import GerritRest
 
-_MARKS = {Verdict.PASS: "pass", Verdict.WARN: "warn", Verdict.FAIL: "FAIL", Verdict.UNKNOWN: "?"}
 _NOT_YET = 1
 """The exit code where something is lacking."""
 
@@ -73,24 +70,11 @@ def check_command(
     config = configuration(server, state)
     findings: dict[str, list[Finding]] = {}
     for connection in _connections(config, names):
-        found = findings.setdefault(connection.name, [])
         projects = _projects(config, connection, only)
         admin = _admin(connection, admin_user, admin_password)
-        if not as_json:
-            click.echo(f"{connection.name} ({connection.url}), as {connection.user}")
-        with _quietly():
-            for finding in check(connection, projects, config.pipelines, config.state, admin=admin, try_it=not read_only):
-                found.append(finding)
-                if not as_json:
-                    _print(finding)
-        if not as_json:
-            click.echo(_summary(found))
-    failed = any(finding.verdict is Verdict.FAIL for found in findings.values() for finding in found)
-    if as_json:
-        said = {name: [_as_json(finding) for finding in found] for name, found in findings.items()}
-        click.echo(json.dumps({"ok": not failed, "connections": said}, indent=2))
-    if failed:
-        raise click.exceptions.Exit(_NOT_YET)
+        found = check(connection, projects, config.pipelines, config.state, admin=admin, try_it=not read_only)
+        findings[connection.name] = show(f"{connection.name} ({connection.url}), as {connection.user}", found, as_json)
+    conclude(findings, "connections", as_json)
 
 
 @command.command("setup")
@@ -144,22 +128,11 @@ def setup_command(
         raise click.exceptions.Exit(_NOT_YET)
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Have nothing logged: what is found is printed, and that something was asked for twice is nobody's business here."""
-    before = structlog.get_config()
-    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
-
-
 def _set_up(admin: GerritConnection, wanted: Needs, user: str, group: str, on: str, apply_it: bool) -> bool:
     """Print or do what is lacking; return whether something is lacking now."""
     rest = GerritRest(admin)
     try:
-        with _quietly():
+        with quietly():
             steps = AccessSetup(rest, wanted, user, group, on).lacking()
             for step in steps:
                 click.echo(f"  {_do(step) if apply_it else 'lacking'}: {step.words}")
@@ -213,35 +186,3 @@ def _admin(connection: GerritConnection, user: str | None, password: str | None)
     if not re.fullmatch(REFERENCE, password):
         raise UserError("--admin-password takes env:NAME or file:PATH, not the password itself: a command line can be seen by others")
     return dataclasses.replace(connection, user=user, password=Secret(password))
-
-
-def _print(finding: Finding) -> None:
-    about = f"{finding.project}: " if finding.project else ""
-    click.echo(f"  {_MARKS[finding.verdict]:<4}  {about}{finding.topic}: {finding.words}")
-    if finding.advice:
-        click.echo(f"        -> {finding.advice}")
-
-
-def _summary(found: Sequence[Finding]) -> str:
-    counted = Counter(finding.verdict for finding in found)
-    words = [
-        f"{counted[verdict]} {said}"
-        for verdict, said in (
-            (Verdict.PASS, "passed"),
-            (Verdict.WARN, "could be better"),
-            (Verdict.FAIL, "failed"),
-            (Verdict.UNKNOWN, "unknown"),
-        )
-        if counted[verdict]
-    ]
-    return f"  {', '.join(words)}"
-
-
-def _as_json(finding: Finding) -> dict[str, str | None]:
-    return {
-        "topic": finding.topic,
-        "project": finding.project or None,
-        "verdict": finding.verdict.value,
-        "words": finding.words,
-        "advice": finding.advice or None,
-    }

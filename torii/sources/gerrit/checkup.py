@@ -11,14 +11,12 @@ from pathlib import Path
 
 from torii.config.settings import GerritConnection, ProjectSettings
 from torii.errors import ToriiError
+from torii.model.finding import Finding, Verdict
 from torii.model.pipeline import PipelineSpec
 from torii.sources.gerrit.checkup_git import git_findings
 from torii.sources.gerrit.checkup_reviews import review_findings
 from torii.sources.gerrit.checkup_server import account_findings, event_findings, reachable, server_findings
-from torii.sources.gerrit.finding import Finding, Verdict
 from torii.sources.gerrit.rest import GerritRest
-
-__all__ = ["Finding", "Verdict", "check"]
 
 
 def check(

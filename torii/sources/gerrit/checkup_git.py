@@ -14,8 +14,8 @@ from torii.git.credentials import credentials_of, git_limit
 from torii.git.errors import GitError, RemoteUnavailableError
 from torii.git.mirror import mirror_path
 from torii.git.remote import ABSENT, Pushed, RefUpdate
+from torii.model.finding import Finding, Verdict
 from torii.model.ids import Sha
-from torii.sources.gerrit.finding import Finding, Verdict
 
 PREFIX = "refs/staging/torii-check/"
 

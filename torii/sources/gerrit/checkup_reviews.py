@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from torii.config.settings import ProjectSettings
+from torii.model.finding import Finding, Verdict
 from torii.model.pipeline import PipelineSpec
 from torii.sources.gerrit.access import votes_of
 from torii.sources.gerrit.errors import GerritError, GerritRefusedError
-from torii.sources.gerrit.finding import Finding, Verdict
 from torii.sources.gerrit.rest import GerritRest, quote
 
 TOPIC = "torii-check"

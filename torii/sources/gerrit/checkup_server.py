@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from torii.config.secrets import resolve
 from torii.config.settings import EventsBy, GerritConnection, Transport
 from torii.errors import OperatorError
+from torii.model.finding import Finding, Verdict
 from torii.sources.gerrit.errors import GerritError, GerritRefusedError
-from torii.sources.gerrit.finding import Finding, Verdict
 from torii.sources.gerrit.rest import GerritRest
 from torii.sources.gerrit.ssh import SshConnection
 

@@ -1,4 +1,4 @@
-"""What a check-up of a Gerrit finds."""
+"""What a check-up of a Gerrit or a Jenkins finds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Verdict(Enum):
 class Finding:
     """One thing that was looked at: `topic` in a word, what was seen in `words`, and what to do about it in `advice`.
 
-    `project` is Torii's name of the project it is about; empty for the whole connection.
+    `project` is Torii's name of the project it is about; empty for the whole of what is checked.
     """
 
     topic: str

@@ -49,6 +49,24 @@ from torii.cli import main
 main()
 """
 
+# The story cannot go on, just after somebody has asked for its end: as where Ctrl-C reaches what it depends on, too.
+BROKEN_BY_THE_SIGNAL = """
+import os, signal
+
+from torii.demo.plain import PlainWorkshop
+from torii.errors import OperatorError
+
+def ask_review(self, *edits):
+    os.kill(os.getpid(), signal.SIGTERM)
+    raise {error}
+
+PlainWorkshop.ask_review = ask_review
+
+from torii.cli import main
+
+main()
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Played:
@@ -181,6 +199,13 @@ def test_a_wrong_outcome_makes_it_fail_and_say_what_differs(tmp_path):
     assert all(Path(log).is_file() for log in receipt["logs"].values())
 
 
+@pytest.mark.parametrize("error", ["OperatorError('git push failed')", "FileNotFoundError(2, 'No such file', 'my demo/work')"])
+def test_what_breaks_because_somebody_asked_for_the_end_is_an_interruption(tmp_path, error):
+    ended = play(tmp_path, "--plain", script=BROKEN_BY_THE_SIGNAL.format(error=error))
+    assert (ended.code, ended.complained) == (130, "Interrupted.\n"), ended.said
+    assert json.loads((ended.folder / "torii.log").read_text().splitlines()[-1])["event"] == "the demo cannot go on"
+
+
 def test_a_folder_that_is_somebody_elses_is_refused_in_a_sentence(tmp_path):
     (tmp_path / "my demo").mkdir()
     (tmp_path / "my demo" / "thesis.txt").touch()
@@ -214,7 +239,7 @@ def running(here: Path, *arguments: str, environment: Mapping[str, str]) -> Iter
         yield process, said
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(30)
 
 
 def test_kept_it_does_what_its_own_hints_promise_and_may_run_where_another_was(played, tmp_path):
@@ -245,7 +270,7 @@ def test_kept_it_does_what_its_own_hints_promise_and_may_run_where_another_was(p
         assert done.returncode == 0, done.stdout + done.stderr
         wait_until(lambda: "gate: app:main/sell-scones: merged as" in said.read_text(), 30)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     text = said.read_text()
     assert "Interrupted" not in text and "Traceback" not in text
     assert (folder / "mine.txt").exists()

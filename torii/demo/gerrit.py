@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,12 +80,15 @@ def require_gerrit(say: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def gerrit_workshop(place: Place, say: Callable[[str], None]) -> Iterator[GerritWorkshop]:
-    """Yield a workshop on a Gerrit that runs in `place` until the end of the `with`, whatever that is. Raises LabError."""
+def gerrit_workshop(place: Place, say: Callable[[str], None], stop: threading.Event) -> Iterator[GerritWorkshop]:
+    """Yield a workshop on a Gerrit that runs in `place` until the end of the `with`, whatever that is.
+
+    Raises LabError, also where `stop` is set while it boots.
+    """
     say(f"Booting Gerrit {NEWEST} in {place.gerrit}/")
     site = GerritSite(place.gerrit)
     try:
-        site.start()
+        site.start(wanted=lambda: not stop.is_set())
         yield GerritWorkshop(place, site)
     finally:
         site.close()

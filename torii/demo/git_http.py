@@ -117,6 +117,7 @@ class _Site:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 2 * AT_ONCE  # a farm of agents comes all at once
 
     def __init__(self, site: _Site, family: int, address: Any) -> None:
         self.site = site

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from torii.demo.place import Place, occupied
 from torii.demo.plain import plain_workshop
 from torii.demo.presenter import LiveScreen, PlainLines, Presenter
 from torii.demo.projects import EDITS, REPOSITORIES
-from torii.demo.story import InterruptedStoryError, Stage
+from torii.demo.story import InterruptedStoryError, Stage, interruptible
 from torii.demo.workshop import Workshop
 from torii.errors import ToriiError, UserError
 from torii.git import require_git
@@ -59,21 +59,20 @@ class Options:
 
 def run_demo(options: Options, console: Console, stop: threading.Event) -> bool:
     """Run the demo; return whether everything came out right. Raises ToriiError where it cannot be run, InterruptedStoryError."""
-    require_git()
-    if options.svg is not None and not options.svg.absolute().parent.is_dir():
-        raise UserError(f"{options.svg}: there is no folder {options.svg.absolute().parent}")
 
     def say(line: str) -> None:
         console.print(Text(line), soft_wrap=True)
 
-    with ExitStack() as stack:
-        with _interruptible(stop):
-            open_workshop = _on_gerrit(say) if options.gerrit else plain_workshop
-            place = stack.enter_context(occupied(options.folder))
-            stack.enter_context(_logging(place))
-            shop = stack.enter_context(open_workshop(place))
-            say(f"Setting up two repositories and a Torii in {place.root}/")
-            _set_up(place, shop, stop)
+    with interruptible(stop), ExitStack() as stack:
+        require_git()
+        if options.svg is not None and not options.svg.absolute().parent.is_dir():
+            raise UserError(f"{options.svg}: there is no folder {options.svg.absolute().parent}")
+        open_workshop = _on_gerrit(say, stop) if options.gerrit else plain_workshop
+        place = stack.enter_context(occupied(options.folder))
+        stack.enter_context(_logging(place))
+        shop = stack.enter_context(open_workshop(place))
+        say(f"Setting up two repositories and a Torii in {place.root}/")
+        _set_up(place, shop, stop)
         engine = Engine(load_server(place.server_yml, None))
         engine.start()
         try:
@@ -83,23 +82,12 @@ def run_demo(options: Options, console: Console, stop: threading.Event) -> bool:
             engine.stop()
 
 
-def _on_gerrit(say: Callable[[str], None]) -> Callable[[Place], AbstractContextManager[Workshop]]:
+def _on_gerrit(say: Callable[[str], None], stop: threading.Event) -> Callable[[Place], AbstractContextManager[Workshop]]:
     """Return what opens a workshop on a Gerrit, once all that it needs is there."""
     from torii.demo.gerrit import gerrit_workshop, require_gerrit  # what it needs takes a while to load, and only this needs it
 
     require_gerrit(say)
-    return partial(gerrit_workshop, say=say)
-
-
-@contextmanager
-def _interruptible(stop: threading.Event) -> Iterator[None]:
-    """Take for an interruption what fails after somebody has asked for the end: Ctrl-C reaches the commands under way, too."""
-    try:
-        yield
-    except ToriiError:
-        if stop.is_set():
-            raise InterruptedStoryError("interrupted") from None
-        raise
+    return partial(gerrit_workshop, say=say, stop=stop)
 
 
 def _set_up(place: Place, shop: Workshop, stop: threading.Event) -> None:
@@ -114,7 +102,7 @@ def _set_up(place: Place, shop: Workshop, stop: threading.Event) -> None:
 
 @contextmanager
 def _logging(place: Place) -> Iterator[None]:
-    """Have all logs, and the last words of threads that die, go to the place's log file."""
+    """Have all logs, the last words of threads that die and what ends the demo too early go to the place's log file."""
 
     def last_words(args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None:
@@ -124,6 +112,11 @@ def _logging(place: Place) -> Iterator[None]:
     before, threading.excepthook = threading.excepthook, last_words
     try:
         yield
+    except InterruptedStoryError:
+        raise
+    except Exception as error:
+        log.warning("the demo cannot go on", reason=str(error), exc_info=not isinstance(error, ToriiError))
+        raise
     finally:
         threading.excepthook = before
 
@@ -140,6 +133,8 @@ def _run(options: Options, console: Console, stop: threading.Event, place: Place
         try:
             story.play(stage)
         except story.WaitedInVainError as error:
+            if stop.is_set():
+                raise
             wrong.append(str(error))
     accounts, others = _judge(shop, engine.store, stop)
     wrong += [*(sentence for account in accounts for sentence in account.differences), *others]
@@ -164,11 +159,12 @@ def _judge(shop: Workshop, store: Store, stop: threading.Event) -> tuple[list[Ac
     deadline = time.monotonic() + SETTLE
     while True:
         accounts, others = _compare(shop, store)
-        right = not others and not any(account.differences for account in accounts)
-        if right or time.monotonic() > deadline:
+        if not others and not any(account.differences for account in accounts):
             return accounts, others
         if stop.wait(_MOMENT):
             raise InterruptedStoryError("interrupted")
+        if time.monotonic() > deadline:
+            return accounts, others
 
 
 def _compare(shop: Workshop, store: Store) -> tuple[list[Account], list[str]]:
@@ -187,10 +183,8 @@ def _compare(shop: Workshop, store: Store) -> tuple[list[Account], list[str]]:
 
 def _follow(stage: Stage, presenter: PlainLines, stop: threading.Event) -> None:
     """Tell what Torii decides until somebody wants the end."""
-    try:
+    with suppress(InterruptedStoryError), interruptible(stop):
         presenter.skip(stage.look())
         stage.show_on(presenter)
         while not stop.wait(_MOMENT):
             stage.look()
-    except InterruptedStoryError:
-        return

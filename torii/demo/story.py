@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from torii.demo.engine import Engine
@@ -38,6 +39,20 @@ class InterruptedStoryError(ToriiError):
 
 class WaitedInVainError(ToriiError):
     """Something did not happen within the limit."""
+
+
+@contextmanager
+def interruptible(stop: threading.Event) -> Iterator[None]:
+    """Take for an interruption whatever fails after somebody has asked for the end: Ctrl-C reaches the commands under way, too.
+
+    Raises InterruptedStoryError then, and else what was raised inside of the `with`.
+    """
+    try:
+        yield
+    except Exception as error:
+        if stop.is_set() and not isinstance(error, InterruptedStoryError):
+            raise InterruptedStoryError("interrupted") from error
+        raise
 
 
 class Stage:

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,9 @@ import requests
 from torii.testing.gerrit.errors import LabError
 from torii.testing.gerrit.jars import class_path
 from torii.testing.gerrit.java import find_java
+from torii.testing.ports import free_ports
+
+__all__ = ["INIT_LIMIT", "START_LIMIT", "STOP_LIMIT", "Program", "free_ports", "program", "stop", "wait_until_ready"]
 
 INIT_LIMIT = 120.0
 START_LIMIT = 120.0
@@ -107,15 +110,22 @@ def program(version: str, folder: Path, *, cache: Path | None = None, heap: str 
     return Program((str(java.binary), *flags, *launcher), home)
 
 
-def wait_until_ready(process: subprocess.Popen[bytes], http_port: int, ssh_port: int, log: Path, limit: float = START_LIMIT) -> None:
-    """Return when both HTTP and SSH answer. Raises LabError where the daemon ends before, or `limit` seconds are over."""
-    deadline = time.monotonic() + limit
+def wait_until_ready(
+    process: subprocess.Popen[bytes], http_port: int, ssh_port: int, log: Path, wanted: Callable[[], bool] = lambda: True
+) -> None:
+    """Return when both HTTP and SSH answer.
+
+    Raises LabError where the daemon ends before, START_LIMIT seconds are over, or it is not `wanted` any more.
+    """
+    deadline = time.monotonic() + START_LIMIT
     waiting = [lambda: _http_answers(http_port), lambda: _ssh_answers(ssh_port)]
     while waiting:
         if process.poll() is not None:
             raise LabError(f"Gerrit ended with status {process.returncode} while starting; the end of {log}:\n{_end_of(log)}")
         if time.monotonic() >= deadline:
-            raise LabError(f"Gerrit was not ready after {limit:g} s; the end of {log}:\n{_end_of(log)}")
+            raise LabError(f"Gerrit was not ready after {START_LIMIT:g} s; the end of {log}:\n{_end_of(log)}")
+        if not wanted():
+            raise LabError("Gerrit is not wanted any more, and was starting")
         if waiting[0]():
             waiting.pop(0)
         else:
@@ -132,16 +142,6 @@ def stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(STOP_LIMIT)
-
-
-def free_ports(count: int) -> Sequence[int]:
-    """Return `count` different ports of 127.0.0.1 that nothing listens on now."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def _environment() -> dict[str, str]:

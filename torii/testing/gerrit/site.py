@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +13,12 @@ from typing import Any, Self
 
 from torii.testing.gerrit import recipe
 from torii.testing.gerrit.accounts import Account, Rest, quoted
-from torii.testing.gerrit.daemon import free_ports, program, stop, wait_until_ready
+from torii.testing.gerrit.daemon import program, stop, wait_until_ready
 from torii.testing.gerrit.errors import LabError
 from torii.testing.gerrit.project import LabProject
 from torii.testing.gerrit.recipe import Provision
 from torii.testing.gerrit.workbench import COMMAND_LIMIT, Workbench
+from torii.testing.ports import free_ports
 
 NEWEST = "3.13.5"
 OLDEST = "3.10.2"
@@ -78,14 +79,14 @@ class GerritSite:
         """The process id of the daemon, None while there is none."""
         return self._process.pid if self._process else None
 
-    def start(self) -> None:
-        """Have the daemon run, and wait until it answers. Raises LabError."""
+    def start(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Have the daemon run, and wait until it answers, as long as it is `wanted`. Raises LabError; the daemon is gone then."""
         if self._process is None or self._process.poll() is not None:
             self._process = self._program.daemon(self.folder / "site", self.log)
             atexit.register(self.kill)
         self.resume()
         try:
-            wait_until_ready(self._process, self.http_port, self.ssh_port, self.log)
+            wait_until_ready(self._process, self.http_port, self.ssh_port, self.log, wanted)
         except LabError:
             self.kill()
             raise

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 
 import pytest
 
 from tests.support.gearman_servers import EmbeddedServer, Gearmand
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, within
 from torii.errors import OperatorError
 from torii.gearman import Client, GearmanUnavailableError, JobFailedError, JobHandle, Listener, Worker
 from torii.gearman.admin import functions
@@ -105,12 +104,11 @@ def test_payloads_of_any_size_arrive_whole(client, worker, size):
 
 def test_submitting_waits_for_nobody(client, worker):
     release = threading.Event()
-    worker.register("slow", lambda job: (release.wait(10), job.sendWorkComplete())[0])
+    worker.register("slow", lambda job: (release.wait(60), job.sendWorkComplete())[0])
     ears = [Ear() for _ in range(1000)]
-    began = time.monotonic()
-    for number, ear in enumerate(ears):
-        client.submit("slow", b"", str(number), listener=ear)
-    assert time.monotonic() - began < 5
+    with within(5):
+        for number, ear in enumerate(ears):
+            client.submit("slow", b"", str(number), listener=ear)
     release.set()
     wait_until(lambda: all("complete" in ear.words() for ear in ears), 30)
     assert all(ear.words().count("complete") == 1 for ear in ears)
@@ -121,8 +119,8 @@ def test_a_handler_that_raises_or_forgets_to_answer_fails_its_job_and_the_next_i
     worker.register("forgets", lambda job: None)
     for function in ("raises", "forgets"):
         with pytest.raises(JobFailedError, match=function):
-            client.call(function, b"", 5)
-    assert client.call("echo", b"x", 5) == b"x"
+            client.call(function, b"", 20)
+    assert client.call("echo", b"x", 20) == b"x"
 
 
 def test_a_listener_that_raises_stops_nobody(client, worker):
@@ -131,7 +129,7 @@ def test_a_listener_that_raises_stops_nobody(client, worker):
             raise RuntimeError("clumsy")
 
     client.submit("echo", b"", "1", listener=Clumsy())
-    assert client.call("echo", b"x", 5) == b"x"
+    assert client.call("echo", b"x", 20) == b"x"
 
 
 def test_functions_may_come_and_go_while_the_worker_waits_or_works(client, worker, server):
@@ -139,19 +137,19 @@ def test_functions_may_come_and_go_while_the_worker_waits_or_works(client, worke
 
     def slow(job):
         started.set()
-        release.wait(10)
+        release.wait(60)
         job.sendWorkComplete()
 
     worker.register("slow", slow)
     ear = Ear()
     client.submit("slow", b"", "1", listener=ear)
-    assert started.wait(5)
+    assert started.wait(30)
     worker.register("new", lambda job: job.sendWorkComplete(b"new"))
     worker.unregister("echo")
-    wait_until(lambda: functions(server.address, 5)["new"].workers == 1)
-    wait_until(lambda: "echo" not in functions(server.address, 5) or functions(server.address, 5)["echo"].workers == 0)
+    wait_until(lambda: functions(server.address, 20)["new"].workers == 1)
+    wait_until(lambda: "echo" not in functions(server.address, 20) or functions(server.address, 20)["echo"].workers == 0)
     release.set()
-    assert client.call("new", b"", 5) == b"new"
+    assert client.call("new", b"", 20) == b"new"
 
 
 def test_a_job_that_waits_can_be_cancelled_and_never_runs(client, worker, server):
@@ -159,7 +157,7 @@ def test_a_job_that_waits_can_be_cancelled_and_never_runs(client, worker, server
 
     def slow(job):
         ran.append(job.unique)
-        release.wait(10)
+        release.wait(60)
         job.sendWorkComplete()
 
     worker.register("slow", slow)
@@ -172,7 +170,7 @@ def test_a_job_that_waits_can_be_cancelled_and_never_runs(client, worker, server
     assert client.cancel(JobHandle(server.address, "H:nobody:1")) is False
     release.set()
     wait_until(lambda: "complete" in first.words())
-    assert client.call("slow", b"", 5) == b""
+    assert client.call("slow", b"", 20) == b""
     assert b"second" not in ran
 
 
@@ -213,24 +211,24 @@ def test_a_worker_learns_that_its_connection_is_lost_and_its_answer_goes_nowhere
     worker.register("slow", slow)
     ear = Ear()
     client.submit("slow", b"", "1", listener=ear)
-    assert started.wait(5)
+    assert started.wait(30)
     server.kill()
-    assert told.wait(5)
+    assert told.wait(30)
     server.start()
-    assert answered.wait(10)
+    assert answered.wait(30)
     assert client.call("echo", b"x", 15) == b"x"
     assert "complete" not in ear.words()
 
 
 def test_a_second_answer_is_not_sent(client, worker):
     worker.register("twice", lambda job: (job.sendWorkComplete(b"1"), job.sendWorkComplete(b"2"))[0])
-    assert client.call("twice", b"", 5) == b"1"
-    assert client.call("echo", b"x", 5) == b"x"
+    assert client.call("twice", b"", 20) == b"1"
+    assert client.call("echo", b"x", 20) == b"x"
 
 
 def test_one_unique_id_twice_is_heard_by_both(client, worker):
     release = threading.Event()
-    worker.register("slow", lambda job: (release.wait(10), job.sendWorkComplete(b"x"))[0])
+    worker.register("slow", lambda job: (release.wait(60), job.sendWorkComplete(b"x"))[0])
     first, second = Ear(), Ear()
     client.submit("slow", b"", "same", listener=first)
     client.submit("slow", b"", "same", listener=second)
@@ -250,7 +248,7 @@ def test_asking_after_a_job_that_is_unknown_tells_that_it_is_lost(client, worker
     client.ask_after(ear.heard[0][1])
     client.ask_after(known.heard[0][1])
     wait_until(lambda: {"lost", "fail"} & set(ear.words()))
-    assert client.call("echo", b"", 5) == b""
+    assert client.call("echo", b"", 20) == b""
     assert known.words() == ["created"]
 
 
@@ -265,13 +263,13 @@ def test_precedence_is_gearmans_priority(client, worker):
     def work(job):
         order.append(job.arguments.decode())
         started.set()
-        release.wait(10)
+        release.wait(60)
         job.sendWorkComplete()
 
     worker.register("work", work)
     ears = []
     client.submit("work", b"first", "0")
-    assert started.wait(5)
+    assert started.wait(30)
     for precedence in (Precedence.LOW, Precedence.NORMAL, Precedence.HIGH):
         ears.append(Ear())
         client.submit("work", precedence.value.encode(), precedence.value, precedence, ears[-1])
@@ -312,11 +310,10 @@ def test_everything_stops_within_its_limit_with_a_job_in_hand(server, client, wo
     started, release = threading.Event(), threading.Event()
     worker.register("stuck", lambda job: (started.set(), release.wait(30))[0])
     client.submit("stuck", b"", "1")
-    assert started.wait(5)
-    began = time.monotonic()
-    assert worker.stop(0.5) is False
-    client.stop()
-    assert time.monotonic() - began < 5
+    assert started.wait(30)
+    with within(5):
+        assert worker.stop(0.5) is False
+        client.stop()
     release.set()
 
 
@@ -324,10 +321,8 @@ def test_a_server_that_hangs_does_not_hang_those_who_ask(parts):
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         client = Client([deaf.getsockname()], "client")
         parts.append(client)
-        began = time.monotonic()
-        with pytest.raises(OperatorError, match="did not answer"):
+        with within(5), pytest.raises(OperatorError, match="did not answer"):
             client.functions()
-        assert time.monotonic() - began < 5
 
 
 def test_a_server_that_says_nonsense_is_left(parts):

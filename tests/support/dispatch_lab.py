@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -34,7 +34,7 @@ class Library:
     def __init__(self) -> None:
         self.broken: dict[str, Exception] = {}
 
-    def rendered(self, request: BuildRequest, plugins: frozenset[str] = frozenset()) -> RenderedJob:
+    def rendered(self, request: BuildRequest, plugins: Iterable[str] = ()) -> RenderedJob:
         if request.job.name in self.broken:
             raise self.broken[request.job.name]
         return RenderedJob(f"app-{request.job.name}", f"<project>{request.job.run}</project>".encode(), request.job.label)
@@ -83,6 +83,9 @@ def build_request(job: str = "unit", **changes: object) -> BuildRequest:
 class DispatchLab:
     """Give it a server. `torii` workers take definitions and leave records; the others are Jenkins."""
 
+    many = 300
+    """Builds that a test of many asks for."""
+
     def __init__(self, server: GearmanServer, pace: Pace = PACE) -> None:
         self.server = server
         server.start()
@@ -130,6 +133,15 @@ class DispatchLab:
             return sum(status.queued - status.running for name, status in listed.items() if name.startswith("build:")) == count
 
         self.until(waiting)
+
+    def leave(self, worker: ScriptedWorker, run: Run) -> None:
+        """Have the only worker, which has `run` in hand, go when that has ended."""
+        worker.stop()
+        run.release()
+
+    def over(self, request: BuildRequest, run: Run) -> None:
+        """Wait until the build has left behind what it leaves."""
+        self.until(lambda: run.over.is_set() and self.results.outcome(request.id))
 
     def run_of(self, request: BuildRequest) -> Run:
         return self.until(lambda: next((run for worker in self.workers if (run := worker.run_of(request.id))), None))

@@ -52,7 +52,7 @@ class Gearmand:
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(30)
             self._process = None
 
     def _answers(self) -> bool:

@@ -168,4 +168,4 @@ def wire(site: GerritSite, lose: Lose) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5.0)
+        thread.join(20)

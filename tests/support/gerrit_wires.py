@@ -83,7 +83,7 @@ class WebServer:
     def __exit__(self, *_: object) -> None:
         self._closing.set()
         self._server.shutdown()
-        self._thread.join(5)
+        self._thread.join(20)
         self._server.server_close()
 
     @property
@@ -201,7 +201,7 @@ class SshServer:
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self.drop()
-        self._thread.join(5)
+        self._thread.join(20)
 
     def know_host(self) -> None:
         """Write the host key as it is now into the file of known ones."""

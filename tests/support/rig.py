@@ -14,7 +14,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple
 
 from tests.support.git_lab import GitLab
 from tests.support.git_servers import FileServer, HttpServer, git
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, within
 from torii.errors import ToriiError
 from torii.model.ids import Sha
 from torii.model.view import BuildView, ItemView
@@ -98,13 +97,9 @@ class Process:
 
     def stop(self, number: int = signal.SIGTERM, *, group: bool = False) -> int:
         """Ask it to stop, with `group` as a terminal does; return its exit code. It must be gone in the time it promises."""
-        began = time.monotonic()
-        os.killpg(self.pid, number) if group else self._popen.send_signal(number)
-        code = self._popen.wait(LIMIT)
-        took = time.monotonic() - began
-        limit = STOP_LIMIT * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # a machine with more to do is slower by as much
-        assert took < limit, f"{self.name} took {took:.1f} s to stop: {self.said}"
-        return code
+        with within(STOP_LIMIT):
+            os.killpg(self.pid, number) if group else self._popen.send_signal(number)
+            return self._popen.wait(LIMIT)
 
     def end(self, limit: float = LIMIT) -> int:
         """Wait for it to end by itself; return its exit code."""

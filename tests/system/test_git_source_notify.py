@@ -47,7 +47,7 @@ def listening(lab, gearman):
     lab.wait_for_tip(lab.base)
     listener = WakeListener([gearman], KEY, {ProjectName("app"): lab.source})
     listener.start()
-    wait_until(lambda: WAKE in functions(gearman, 1.0), 10.0)
+    wait_until(lambda: WAKE in functions(gearman, 20), 10.0)
     yield listener
     listener.stop()
 
@@ -133,7 +133,7 @@ def test_a_server_that_takes_the_call_and_never_answers_is_given_up_within_the_l
     listener = WakeListener([gearman], KEY, {ProjectName("app"): Sleeper()})
     listener.start()
     try:
-        wait_until(lambda: WAKE in functions(gearman, 1.0), 10.0)
+        wait_until(lambda: WAKE in functions(gearman, 20), 10.0)
         with pytest.raises(Exception, match="did not take the call"):
             wake([gearman], KEY, ProjectName("app"), 0.5)
     finally:

@@ -66,10 +66,10 @@ def test_ones_own_repository_is_gated_as_the_readme_says(tmp_path, poll):
         git(work, *gate[1].split()[1:])
         wait_until(lambda: git(bare, "rev-parse", "main") == commit, 40)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(30)
         process.stdout.close()  # type: ignore[union-attr]
 
 

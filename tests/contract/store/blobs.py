@@ -64,7 +64,7 @@ class BlobsContract:
         seen = set()
         while not done.is_set():
             seen.add(tuple(set(blobs.read("x"))))
-        writer.join(5)
+        writer.join(20)
         assert all(len(one) == 1 for one in seen)
 
     def test_a_part_is_read_by_its_offsets(self, blobs):

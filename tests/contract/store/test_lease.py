@@ -46,10 +46,10 @@ def test_a_lease_ends_with_its_process_however_that_ends(tmp_path, end):
     with pytest.raises(LeaseError, match=f"process {holder.pid}"):
         acquire_lease(tmp_path)
     if end == "close":
-        holder.communicate(timeout=10)
+        holder.communicate(timeout=30)
     else:
         getattr(holder, end)()
-        holder.communicate(timeout=10)
+        holder.communicate(timeout=30)
     with acquire_lease(tmp_path) as lease:
         assert lease.path.read_text() == f"{os.getpid()}\n"
 
@@ -61,7 +61,7 @@ def test_a_process_that_the_holder_starts_does_not_keep_the_lease(tmp_path):
         acquire_lease(tmp_path).close()
     finally:
         child.kill()
-        child.wait(10)
+        child.wait(30)
 
 
 def test_a_folder_that_cannot_be_made_says_so(tmp_path):

@@ -283,7 +283,7 @@ def test_reading_goes_on_in_other_threads_while_one_writes(store):
         store.append([(1.0, ended(number))], rows(number))
     stop.set()
     for reader in readers:
-        reader.join(5)
+        reader.join(20)
     assert failures == []
     assert len(store.items(limit=None)) == 100
 

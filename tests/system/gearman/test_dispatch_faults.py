@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.support.dispatch_lab import DispatchLab
 from tests.support.gearman_servers import EmbeddedServer, Gearmand
+from tests.support.waiting import within
 from torii.errors import OperatorError
 from torii.jobs import JobError
 from torii.model.event import BuildStalled
@@ -37,7 +37,7 @@ def worker_process(lab, name):
         yield process
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(30)
 
 
 def test_builds_survive_the_gearman_server_without_running_twice(lab):
@@ -121,7 +121,7 @@ def test_a_build_whose_worker_is_killed_is_lost_or_run_again(lab):
         build = lab.start(lab.request("unit"))
         lab.until(lambda: any(type(event).__name__ == "BuildStarted" for event in lab.of(build)))
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(30)
     if isinstance(lab.server, EmbeddedServer):
         # the server tells that the worker has gone
         done = lab.done(build)
@@ -141,7 +141,7 @@ def test_a_build_that_was_running_on_a_worker_that_never_comes_back_is_run_elsew
         lab.until(lambda: any(type(event).__name__ == "BuildStarted" for event in lab.of(build)))
         lab.server.kill()
         process.kill()
-        process.wait(10)
+        process.wait(30)
     lab.server.start()
     lab.worker("next", instant="SUCCESS")
     assert lab.answers(build) == ["started", "SUCCESS"]
@@ -155,7 +155,7 @@ def test_a_build_whose_worker_is_gone_for_good_is_lost_in_the_end(lab, monkeypat
         build = lab.start(lab.request("unit"))
         lab.until(lambda: any(type(event).__name__ == "BuildStarted" for event in lab.of(build)))
         process.kill()
-        process.wait(10)
+        process.wait(30)
     assert lab.answers(build) == ["started", "LOST"]
     assert "doomed" in lab.done(build).detail
     worker = lab.worker("next", instant="SUCCESS")
@@ -239,8 +239,7 @@ def test_it_lets_go_in_time_with_builds_running_and_the_server_gone(lab):
     lab.worker("one")
     lab.running(lab.start(lab.request("unit")))
     lab.server.kill()
-    began = time.monotonic()
-    lab.dispatcher.stop(5)
-    assert time.monotonic() - began < 5
+    with within(5):
+        lab.dispatcher.stop(5)
     names = {thread.name for thread in threading.enumerate()}
     assert not {name for name in names if name.startswith("dispatch") or name.endswith("-scheduler")}

@@ -7,11 +7,10 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, within
 from torii.errors import OperatorError
 from torii.gearman import Client, Listener, Server, Worker
 from torii.gearman.admin import functions
@@ -60,7 +59,7 @@ def closed(sock: socket.socket) -> bool:
 
 
 def test_nagle_is_off_and_dead_peers_are_noticed(server, echo, client):
-    client.call("echo", b"", 5)
+    client.call("echo", b"", 20)
     accepted = [conn.conn for conn in server._gear.active_connections]
     connected = [conn.conn for conn in client._gear.active_connections + echo._gear.active_connections]
     assert accepted
@@ -75,14 +74,14 @@ def test_a_packet_of_impossible_length_ends_its_connection_and_no_other(server, 
     with raw(server) as sock:
         sock.sendall(packet(7, b"", length))
         assert closed(sock)
-    assert client.call("echo", b"fine", 5) == b"fine"
+    assert client.call("echo", b"fine", 20) == b"fine"
 
 
 @pytest.mark.parametrize("data", [b"\x00RES" + bytes(8), b"\x00\x00\x00\x00" * 3, b"x" * 100_000, packet(999), packet(13, b"H:no:1\x00x")])
 def test_nonsense_does_not_keep_others_from_work(server, echo, client, data):
     with raw(server) as sock:
         sock.sendall(data)
-        assert client.call("echo", b"fine", 5) == b"fine"
+        assert client.call("echo", b"fine", 20) == b"fine"
 
 
 def test_cant_do_of_what_was_never_offered_is_no_offence(server):
@@ -91,7 +90,7 @@ def test_cant_do_of_what_was_never_offered_is_no_offence(server):
         sock.sendall(packet(9))
         wait_until(lambda: len(server._gear.active_connections) == 1)
         sock.sendall(packet(1, b"something"))
-        wait_until(lambda: "something" in functions(server.address, 5))
+        wait_until(lambda: "something" in functions(server.address, 20))
 
 
 def test_a_peer_that_floods_does_not_starve_others(server, echo, client):
@@ -109,10 +108,9 @@ def test_a_peer_that_floods_does_not_starve_others(server, echo, client):
     thread = threading.Thread(target=flood)
     thread.start()
     try:
-        began = time.monotonic()
-        for _ in range(10):
-            assert client.call("echo", b"fine", 10) == b"fine"
-        assert time.monotonic() - began < 10
+        with within(10):
+            for _ in range(10):
+                assert client.call("echo", b"fine", 20) == b"fine"
     finally:
         stop.set()
         thread.join()
@@ -136,7 +134,7 @@ def test_a_dead_client_does_not_cost_the_worker_its_connection(server):
     release, done = threading.Event(), threading.Event()
 
     def work(job):
-        release.wait(10)
+        release.wait(60)
         job.sendWorkData(b"x" * 100)
         job.sendWorkComplete(b"done")
         done.set()
@@ -146,12 +144,12 @@ def test_a_dead_client_does_not_cost_the_worker_its_connection(server):
     worker.start()
     with raw(server) as sock:
         sock.sendall(packet(7, b"slow\x00unique\x00payload"))
-        wait_until(lambda: functions(server.address, 5).get("slow") and functions(server.address, 5)["slow"].running)
+        wait_until(lambda: functions(server.address, 20).get("slow") and functions(server.address, 20)["slow"].running)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection = worker._gear.active_connections[0]
     generation = connection.generation
     release.set()
-    assert done.wait(5)
+    assert done.wait(30)
     other = Client([server.address], "c")
     release.set()
     assert other.call("slow", b"", 5) == b"done"
@@ -161,13 +159,13 @@ def test_a_dead_client_does_not_cost_the_worker_its_connection(server):
 
 
 def test_functions_that_nobody_has_any_more_are_not_listed(server, echo):
-    wait_until(lambda: "echo" in functions(server.address, 5))
+    wait_until(lambda: "echo" in functions(server.address, 20))
     echo.register("brief", lambda job: None)
-    wait_until(lambda: "brief" in functions(server.address, 5))
+    wait_until(lambda: "brief" in functions(server.address, 20))
     echo.unregister("brief")
-    wait_until(lambda: "brief" not in functions(server.address, 5))
+    wait_until(lambda: "brief" not in functions(server.address, 20))
     echo.stop(1)
-    wait_until(lambda: functions(server.address, 5) == {})
+    wait_until(lambda: functions(server.address, 20) == {})
 
 
 def test_an_unknown_command_is_answered(server):
@@ -202,13 +200,12 @@ def test_a_handle_is_never_given_twice_over_a_restart(server, client):
 
 
 def test_it_stops_within_five_seconds_with_everybody_connected(server, echo, client):
-    client.call("echo", b"", 5)
+    client.call("echo", b"", 20)
     socks = [raw(server) for _ in range(50)]
     for sock in socks:
         sock.sendall(b"\x00RE")
-    began = time.monotonic()
-    server.stop()
-    assert time.monotonic() - began < 5
+    with within(5):
+        server.stop()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("gearmand")]
     for sock in socks:
         sock.close()
@@ -216,7 +213,7 @@ def test_it_stops_within_five_seconds_with_everybody_connected(server, echo, cli
 
 def test_it_can_be_started_again_on_its_port_at_once(server, echo, client):
     for _ in range(3):
-        assert client.call("echo", b"again", 10) == b"again"
+        assert client.call("echo", b"again", 20) == b"again"
         port = server.port
         server.stop()
         server.start()
@@ -234,11 +231,10 @@ def test_torii_gearmand_serves_until_it_is_told_to_stop(tmp_path):
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline().split("port ")[1].split(".")[0])
-        assert functions(("127.0.0.1", port), 5) == {}
-        began = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
-        assert time.monotonic() - began < 5
+        assert functions(("127.0.0.1", port), 20) == {}
+        with within(5):
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
     finally:
         process.kill()
-        process.wait(5)
+        process.wait(30)

@@ -117,14 +117,14 @@ def test_torii_killed_in_the_middle_of_a_gate_merges_each_change_once_and_tells_
         for text in ("refs/staging", "merged"):
             wait_until(lambda text=text: project.refs("refs/staging/") if text != "merged" else merged(changes[0]), LIMIT)
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+            process.wait(30)
             process = up()
         wait_until(lambda: merged(*changes), LIMIT)
         wait_until(lambda: not project.refs("refs/staging/"), LIMIT)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(15)
+            process.wait(30)
         finally:
             process.kill()
     assert [said(change, "Build succeeded (gate pipeline).") for change in changes] == [1, 1, 1]

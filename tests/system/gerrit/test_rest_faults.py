@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.support.gerrit_wires import Answer, WebServer, deaf_port, recorded_refusals
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import free_port, wait_until, within
 from torii.config.settings import GerritConnection, Secret
 from torii.errors import OperatorError
 from torii.sources.gerrit.errors import GerritError, GerritRefusedError, GerritReplyTooLargeError, GerritUnavailableError
@@ -243,10 +243,8 @@ def test_a_reply_without_end_is_not_held_in_memory() -> None:
 
 
 def test_no_answer_in_time_is_an_error_that_names_the_limit() -> None:
-    with WebServer([Answer(holds=True)]) as server:
-        began = time.monotonic()
+    with WebServer([Answer(holds=True)]) as server, within(3):
         error = unavailable(lambda: open_rest(server.url, timeout=0.2).get("x"))
-        assert time.monotonic() - began < 3
     assert "no answer within 0.2 s" in str(error)
     assert "`timeout` of connections.main" in str(error)
 
@@ -295,7 +293,7 @@ def test_a_certificate_of_ones_own_is_trusted_where_its_file_is_given(tmp_path: 
         thread.start()
         wait_until(lambda: len(server.asked) == 2)
         rest.stop()
-        thread.join(2)
+        thread.join(20)
         assert not thread.is_alive()
 
 
@@ -339,10 +337,9 @@ def test_a_stop_ends_what_waits_for_an_answer_or_for_the_next_attempt() -> None:
             thread = threading.Thread(target=lambda rest=rest, errors=errors: errors.append(failure(lambda: rest.get("x"))))
             thread.start()
             wait_until(lambda server=server: server.asked)
-            began = time.monotonic()
-            rest.stop()
-            thread.join(5)
-            assert time.monotonic() - began < 2
+            with within(2):
+                rest.stop()
+                thread.join(20)
             assert [type(error) for error in errors] == [GerritUnavailableError]
             assert "Torii is stopping" in str(unavailable(lambda rest=rest: rest.get("x")))  # type: ignore[misc]
 

@@ -43,10 +43,10 @@ def running() -> Iterator[list[subprocess.Popen[bytes]]]:
     for process in processes:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(15)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(5)
+            process.wait(30)
 
 
 def verdicts(findings: list[dict[str, str]]) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import paramiko
 import pytest
 
 from tests.support.gerrit_wires import HANGS, SshServer, WebServer, deaf_port, noise, patchset_created, write_key
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import free_port, wait_until, within
 from torii.config.settings import GerritConnection
 from torii.model.ids import ProjectName
 from torii.sources.gerrit.dial import dial
@@ -95,10 +94,9 @@ def test_events_come_filtered_and_in_order(server: SshServer, listen: Callable[.
 def test_a_burst_of_500_is_read_as_fast_as_it_comes(server: SshServer, listen: Callable[..., Listener]) -> None:
     listener = listen(server.connection())
     listener.until("ok")
-    began = time.monotonic()
-    server.say(*(event for number in range(1, 501) for event in (*noise(), patchset_created(number))))
-    wait_until(lambda: len(listener.hints) == 500)
-    assert time.monotonic() - began < 3
+    with within(3):
+        server.say(*(event for number in range(1, 501) for event in (*noise(), patchset_created(number))))
+        wait_until(lambda: len(listener.hints) == 500)
     assert [hint.change for hint in listener.hints] == list(range(1, 501))
     assert len(listener.batches) < 100
 
@@ -181,9 +179,8 @@ def test_a_stop_does_not_wait_for_a_server_that_hangs(step: str, server: SshServ
         listener.stream.start()
         if step != "address":
             wait_until(lambda: server.connections == 1)
-        began = time.monotonic()
-        assert listener.stream.stop(5.0)
-        assert time.monotonic() - began < 2
+        with within(2):
+            assert listener.stream.stop(5.0)
         assert listener.stream.health() == "the stream was stopped"
 
 
@@ -318,11 +315,8 @@ def test_a_command_is_run_and_what_it_said_comes_back(server: SshServer) -> None
 
 
 def test_a_command_that_hangs_has_an_end(server: SshServer) -> None:
-    with SshConnection(server.connection()) as ssh:
-        began = time.monotonic()
-        with pytest.raises(GerritUnavailableError, match=r"within 0\.3 s"):
-            ssh.run("gerrit stream-events", 0.3)
-        assert time.monotonic() - began < 3
+    with SshConnection(server.connection()) as ssh, within(3), pytest.raises(GerritUnavailableError, match=r"within 0\.3 s"):
+        ssh.run("gerrit stream-events", 0.3)
 
 
 @pytest.mark.parametrize("broken", [ValueError("a bug"), SystemExit(3), MemoryError()], ids=lambda error: type(error).__name__)

@@ -87,7 +87,7 @@ class Terminal:
                 return
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, how)
-        self.process.wait(15)
+        self.process.wait(30)
 
 
 @pytest.fixture
@@ -175,11 +175,10 @@ def test_with_a_gerrit_of_ones_own_it_ends_with_a_vote_and_a_merge(boot_gerrit, 
     first.run(filled_in(site))
     torii = follow(first, lambda: terminal(clone / "gerrit-tutorial"), (SHELL[0], SETTINGS, LAB_FILE, LAB))
     assert site.project("torii-tutorial").log() == ["Have Torii test what is merged", "Initial empty repository"]
-    assert site.project("torii-tutorial").refs("refs/staging/") == {}
-    explained = first.run("(cd .. && torii explain review:2)\n")
-    assert "gate: merged as " in explained
+    wait_until(lambda: site.project("torii-tutorial").refs("refs/staging/") == {}, LIMIT, every=0.2)  # they go after the merge
+    wait_until(lambda: "gate: merged as " in first.run("(cd .. && torii explain review:2)\n"), LIMIT, every=0.2)
     torii.process.send_signal(signal.SIGINT)
-    assert torii.process.wait(20) == 0
+    assert torii.process.wait(30) == 0
     assert "Traceback" not in torii.said()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, within
 from torii.config.settings import GerritConnection, Secret
 from torii.model.ids import ProjectName
 from torii.sources.gerrit.errors import GerritHostKeyError, GerritRefusedError, GerritUnavailableError
@@ -227,10 +227,8 @@ def test_a_gerrit_that_hangs_does_not_hold_up_rest_for_ever(gerrit: GerritSite, 
     rest.get("config/server/version")
     gerrit.suspend()
     try:
-        began = time.monotonic()
-        with pytest.raises(GerritUnavailableError, match=r"no answer within 0\.5 s"):
+        with within(5), pytest.raises(GerritUnavailableError, match=r"no answer within 0\.5 s"):
             rest.get("config/server/version")
-        assert time.monotonic() - began < 5
     finally:
         gerrit.resume()
     wait_until(lambda: GerritRest(connect()).get("config/server/version"), 20)

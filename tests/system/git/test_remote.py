@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from tests.support.git_servers import Fault, FileServer, HttpServer, SshServer, make_repository, refuse_pushes, serving, set_hook
 from tests.support.histories import Planned, Scene, run
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, within
 from torii.git import (
     ABSENT,
     Credentials,
@@ -202,10 +201,8 @@ def test_a_server_that_answers_500_or_hangs_costs_its_time_limit(lab: Lab) -> No
     with pytest.raises(RemoteUnavailableError, match="500"):
         lab.remote.ls_remote()
     lab.server.set_fault(Fault.HANG)
-    began = time.monotonic()
-    with pytest.raises(RemoteUnavailableError, match="did not answer in time"):
+    with within(10), pytest.raises(RemoteUnavailableError, match="did not answer in time"):
         lab.open(1.0).ls_remote()
-    assert time.monotonic() - began < 10
     assert not children()
 
 
@@ -213,10 +210,8 @@ def test_a_server_that_answers_500_or_hangs_costs_its_time_limit(lab: Lab) -> No
 def test_a_hanging_ssh_is_killed_with_its_git(lab: Lab) -> None:
     assert isinstance(lab.server, SshServer)
     lab.server.hang()
-    began = time.monotonic()
-    with pytest.raises(RemoteUnavailableError, match="did not answer in time"):
+    with within(10), pytest.raises(RemoteUnavailableError, match="did not answer in time"):
         lab.open(2.0).fetch(lab.mirror, ["refs/heads/main"])
-    assert time.monotonic() - began < 10
     wait_until(lambda: not children(), 5)
 
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 from tests.support.git_servers import Fault, HttpServer, serving, set_hook
 from tests.support.merge_lab import APP, Project, config_of, line, request, stage
 from tests.support.parts import binary
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import free_port, wait_until, within
 from torii.config.settings import GitConnection, ProjectSettings, ServerConfig
 from torii.gearman import Client, Server, open_sealed
 from torii.merger import wire
@@ -104,7 +103,7 @@ threading.Event().wait()
         self.merger.stop(5)
         for process in self._processes:
             process.kill()
-            process.wait(10)
+            process.wait(30)
         for end in self._ending:
             end()
 
@@ -149,9 +148,8 @@ def test_many_requests_for_one_project_are_shared_by_several_mergers(lab: Lab) -
 def test_nobody_waits_where_there_is_no_gearman_server(tmp_path: Path, lab: Lab) -> None:
     client = Client([("127.0.0.1", free_port())], "alone")
     merger = GearmanMerger(client, KEY, lab.box, "k", limits=Limits(waiting=0.5))
-    began = time.monotonic()
-    merger.merge(request(stage(1, lab.plain(1))))
-    assert time.monotonic() - began < 0.5
+    with within(0.5):
+        merger.merge(request(stage(1, lab.plain(1))))
     (done,) = lab.box.wait(1)
     assert isinstance(done.outcome, MergeUnavailable)
     assert "no merger took it" in done.outcome.reason
@@ -193,7 +191,7 @@ def test_what_a_killed_merger_had_in_hand_another_makes(lab: Lab) -> None:
     lab.merger.merge(request(stage(1, lab.plain(1))))
     wait_until(lambda: (lab.folder / "pushing").exists(), LIMIT)
     victim.send_signal(signal.SIGKILL)
-    victim.wait(10)
+    victim.wait(30)
     gate.touch()
     lab.worker()
     (done,) = lab.box.wait(1)
@@ -330,7 +328,7 @@ def test_a_merge_through_a_c_gearmand(lab: Lab, tmp_path: Path) -> None:
         worker.stop(5)
         client.stop()
         gearmand.terminate()
-        gearmand.wait(10)
+        gearmand.wait(30)
 
 
 def test_the_command_merges_until_it_is_told_to_stop(lab: Lab) -> None:
@@ -361,12 +359,11 @@ projects: {{app: {{connection: lab, path: app.git}}}}
         lab.merger.merge(request(stage(1, lab.plain(1))))
         (done,) = lab.box.wait(1)
         assert isinstance(done.outcome, Staged)
-        began = time.monotonic()
-        process.terminate()
-        assert process.wait(10) == 0
-        assert time.monotonic() - began < 5
+        with within(5):
+            process.terminate()
+            assert process.wait(30) == 0
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(30)
         assert process.stdout is not None
         process.stdout.close()

@@ -9,13 +9,12 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, within
 from tests.support.worker_lab import KEY, WorkerLab, alive
 from torii.errors import OperatorError
 from torii.gearman import Server
@@ -42,12 +41,11 @@ def mark() -> str:
 
 
 def test_a_build_that_takes_too_long_is_ended_with_everything_it_started(lab, start, mark):
-    started = time.monotonic()
-    run = DAEMON.format(mark=mark) + f"echo before the limit\ntrap '' TERM\nsleep {mark} | cat\nsleep {mark}\n"
-    record, log = lab.build(start(), run, timeout=1)
-    assert (record.result, record.detail) == (Result.TIMED_OUT, "timed out after 1 s")
-    assert "before the limit\n" in log
-    assert time.monotonic() - started < 15
+    with within(15):
+        run = DAEMON.format(mark=mark) + f"echo before the limit\ntrap '' TERM\nsleep {mark} | cat\nsleep {mark}\n"
+        record, log = lab.build(start(), run, timeout=1)
+        assert (record.result, record.detail) == (Result.TIMED_OUT, "timed out after 1 s")
+        assert "before the limit\n" in log
     wait_until(lambda: not alive([mark]))
 
 
@@ -170,9 +168,8 @@ def test_a_worker_that_is_stopped_ends_its_builds_within_five_seconds_and_record
     job = lab.define(worker, JobDefinition("job", f"trap '' TERM\nsleep {mark}\nsleep {mark}\n"))
     build, answer = lab.submit(job)
     wait_until(lambda: alive([mark]))
-    begun = time.monotonic()
-    worker.stop()
-    assert time.monotonic() - begun < 5.5
+    with within(5.5):
+        worker.stop()
     how, data = answer.end(1.0)
     assert (how, data.decode()) in (("exception", SHUTDOWN), ("fail", ""))
     assert not lab.blobs.exists(f"builds/{build}/result.json")
@@ -227,7 +224,7 @@ def test_a_worker_killed_with_9_leaves_no_process_and_its_folders_are_cleared_at
         wait_until(lambda: not alive([mark]))
     finally:
         process.kill()
-        process.wait(5)
+        process.wait(30)
     assert (lab.state / "workspaces" / known).exists()
     lab.worker()
     assert not (lab.state / "workspaces" / known).exists()
@@ -263,15 +260,14 @@ def test_the_command_runs_builds_and_stops_within_five_seconds_on_sigterm(lab, m
         job = lab.define(fake, JobDefinition("job", f"trap '' TERM\nsleep {mark}\nsleep {mark}\n", label="x"))
         _, answer = lab.submit(job)
         wait_until(lambda: alive([mark]))
-        begun = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
-        assert time.monotonic() - begun < 5.5
+        with within(5.5):
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
         assert answer.end(1.0)[0] in ("fail", "exception")
         wait_until(lambda: not alive([mark]))
     finally:
         process.kill()
-        process.wait(5)
+        process.wait(30)
 
 
 def resident() -> int:

@@ -5,26 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import structlog
-
 from torii.config.settings import Artifacts
-from torii.errors import OperatorError
 from torii.jenkins import Build, Controller, JenkinsMissingError
 from torii.model.build import Result
 from torii.results import layout
 from torii.results.desk import Pace
-from torii.results.following import Following
+from torii.results.following import Following, recorded
 from torii.results.leavings import Collector
 from torii.results.ports import Blobs
 from torii.results.record import BuildRecord, encode
-from torii.results.stored import read_record
 from torii.results.transcript import Transcript
 from torii.results.verdict import TAIL, verdict
 from torii.runtime.ports import Outcome
 
-log = structlog.get_logger()
-
 _HEAD = 16 * 1024
+_BEYOND = (1 << 44) - 1
 _PATIENCE = 10.0
 """Seconds for which Jenkins may say that a build runs of whose end Gearman has told, before that is called trouble."""
 _SLOWEST = 2.0
@@ -49,7 +44,7 @@ class Conclusion:
 
         Raises JenkinsError where the Jenkins does not answer, OperatorError where the blobs refuse.
         """
-        if (record := self._recorded()) is not None:
+        if (record := recorded(self._blobs, self._run.build)) is not None:
             return record
         if self._controller is None:
             return self._unseen(f"server.yml names no Jenkins {self._run.controller}")
@@ -62,13 +57,6 @@ class Conclusion:
             return self._read(self._controller, build)
         except JenkinsMissingError:  # deleted just now
             return self._unseen(f"Jenkins no longer has {self._run.job} #{self._run.number}")
-
-    def _recorded(self) -> BuildRecord | None:
-        try:
-            return read_record(self._blobs, self._run.build)
-        except OperatorError as error:  # damaged: what Jenkins says takes its place
-            log.warning("results.record_unreadable", build=self._run.build, error=str(error))
-            return None
 
     def _wait(self) -> float:
         """Return when to ask again whether the build has ended."""
@@ -94,10 +82,10 @@ class Conclusion:
     def _read(self, controller: Controller, build: Build) -> BuildRecord | float | None:
         with self._following.reading(self._blobs, controller.settings.log_limit) as transcript:
             if transcript is None:
-                return self._recorded()
+                return recorded(self._blobs, self._run.build)
             if not self._rest(controller, transcript):
                 return self._wait()
-            result, detail = verdict(build, self._tail(transcript))
+            result, detail = verdict(build, self._tail(controller, transcript))
             ended_at = build.started_at + build.duration if build.started_at is not None and build.duration is not None else None
             record = BuildRecord(
                 result, build.started_at, ended_at, build.duration, detail, worker=build.node, url=build.url or self._run.url
@@ -117,8 +105,14 @@ class Conclusion:
                 return False
         return True
 
-    def _tail(self, transcript: Transcript) -> str:
-        return transcript.tail(TAIL).decode("utf-8", "replace")
+    def _tail(self, controller: Controller, transcript: Transcript) -> str:
+        """Return the end of the log; where that was not kept, from Jenkins."""
+        if not transcript.full:
+            return transcript.tail(TAIL).decode("utf-8", "replace")
+        # Asked for what stands beyond its end, Jenkins says where that is.
+        end = controller.log(self._run.job, self._run.number, _BEYOND).next
+        piece = controller.log(self._run.job, self._run.number, max(0, end - TAIL), TAIL)
+        return piece.data.decode("utf-8", "replace")
 
     def _collected(self, controller: Controller, build: Build, transcript: Transcript, record: BuildRecord) -> BuildRecord:
         copy = controller.settings.artifacts is Artifacts.COPY if self._following.copy is None else self._following.copy

@@ -7,14 +7,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import structlog
+
+from torii.errors import OperatorError
 from torii.jenkins import JenkinsError
 from torii.model.build import Result
+from torii.model.ids import BuildId
 from torii.model.job import JobDefinition
 from torii.results.ports import Blobs
+from torii.results.record import BuildRecord
 from torii.results.run import Run
 from torii.results.stored import read_record
 from torii.results.transcript import Transcript
 from torii.runtime.ports import Outcome
+
+log = structlog.get_logger()
+
+
+def recorded(blobs: Blobs, build: BuildId) -> BuildRecord | None:
+    """Return the record of `build`, None where there is none that can be read: then what Jenkins says takes its place."""
+    try:
+        return read_record(blobs, build)
+    except OperatorError as error:
+        log.warning("results.record_unreadable", build=build, error=str(error))
+        return None
 
 
 @dataclass(slots=True, eq=False)
@@ -45,7 +61,7 @@ class Following:
         Where the blobs refuse something it is opened anew the next time: what has reached them is known only to them.
         """
         if self.transcript is None:
-            if read_record(blobs, self.run.build) is not None:
+            if recorded(blobs, self.run.build) is not None:
                 yield None
                 return
             self.transcript = Transcript(blobs, self.run, limit)

@@ -26,6 +26,9 @@ from torii.runtime.ports import Outcome
 
 log = structlog.get_logger()
 
+_MUCH = 1 << 20
+"""Bytes after which there is likely to be more at once."""
+
 Told = Callable[[Outcome | None], None]
 Troubled = Callable[[str], None]
 Found = Callable[[Run | Waiting | None, bool], None]
@@ -173,6 +176,8 @@ class Gatherer:
             except JenkinsMissingError:  # deleted, or lost with its controller: `finish` or another run will tell
                 return pace.slow
             grew = transcript.take(piece)
+        if len(piece.data) >= _MUCH:
+            return 0.0
         if grew:
             following.pause = pace.quick
         else:

@@ -1,0 +1,142 @@
+#!/bin/sh
+# The sample project `hello`: in git, in Gerrit, with jobs in Jenkins, and a first change that Torii votes on. Torii is started here.
+# With an argument only one part: `tree`, `project`, `rights`, `jobs`, `start` or `change`, in this order.
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "${0%/*}/common.sh"
+
+: "${TORII:=/usr/local/bin/torii}"
+home=$(getent passwd "$LAB_USER" | cut -d: -f6)
+: "${SAMPLE:=${home:-/srv}/hello}"
+server=$TORII_ETC/server.yml
+subject='Greet whoever looks at the lab'
+
+as() { # USER COMMAND [ARGUMENT...]
+    if id "$1" >/dev/null 2>&1 && [ "$(id -un)" != "$1" ]; then
+        user=$1
+        shift
+        runuser -u "$user" -- "$@"
+    else
+        shift
+        "$@"
+    fi
+}
+
+sample_git() {
+    as "$LAB_USER" git -C "$SAMPLE" "$@"
+}
+
+# A work tree with the first commit, whoever asks: the one who works in it is Gerrit's administrator.
+make_tree() {
+    if [ ! -d "$SAMPLE/.git" ]; then
+        as "$LAB_USER" git init --quiet --initial-branch main "$SAMPLE"
+        sample_git config user.name Administrator
+        sample_git config user.email admin@example.com
+        sample_git config credential.helper "store --file=$SAMPLE/.git/lab-credentials"
+        sample_git remote add origin "$GERRIT_URL/a/hello"
+    fi
+    if ! sample_git rev-parse --quiet --verify main >/dev/null; then
+        for file in "$lab"/sample/*; do
+            as "$LAB_USER" tee "$SAMPLE/${file##*/}" <"$file" >/dev/null
+        done
+        sample_git add .
+        sample_git commit --quiet --message 'Say hello, and have Torii test it'
+        say "made $SAMPLE"
+    fi
+}
+
+make_project() {
+    wait_for "$GERRIT_URL/config/server/version" gerrit
+    if ! gerrit_has /projects/hello; then
+        gerrit PUT /projects/hello '{"description": "The sample of the lab of Torii", "branches": ["main"]}' >/dev/null
+        say "made the project hello"
+    fi
+    if [ ! -s "$SAMPLE/.git/lab-credentials" ]; then
+        as "$LAB_USER" install -m 0600 /dev/null "$SAMPLE/.git/lab-credentials"
+        echo "${GERRIT_URL%%://*}://admin:$(cat "$SECRETS/gerrit-admin")@${GERRIT_URL#*://}" >"$SAMPLE/.git/lab-credentials"
+    fi
+    if [ ! -x "$SAMPLE/.git/hooks/commit-msg" ]; then
+        as "$LAB_USER" curl --noproxy '*' --fail --silent --show-error --output "$SAMPLE/.git/hooks/commit-msg" "$GERRIT_URL/tools/hooks/commit-msg"
+        as "$LAB_USER" chmod +x "$SAMPLE/.git/hooks/commit-msg"
+    fi
+    if ! gerrit_has /projects/hello/branches/main; then
+        said=$(sample_git push --quiet origin main 2>&1) || die "$said"
+        say "pushed its branch main"
+    fi
+}
+
+# Label, submit requirement and permissions; then all of it is tried.
+give_rights() {
+    GERRIT_ADMIN_PASSWORD=$(cat "$SECRETS/gerrit-admin")
+    export GERRIT_ADMIN_PASSWORD
+    as torii "$TORII" gerrit setup --server "$server" --apply --admin-user admin --admin-password env:GERRIT_ADMIN_PASSWORD
+    as torii "$TORII" gerrit check --server "$server" --admin-user admin --admin-password env:GERRIT_ADMIN_PASSWORD
+}
+
+make_jobs() {
+    as torii "$TORII" sync-jobs --server "$server"
+    as torii "$TORII" jenkins check --server "$server"
+}
+
+start_torii() {
+    service torii.service
+    ! has_systemd || wait_for "$TORII_URL/health" torii
+}
+
+vote() { # NUMBER
+    gerrit GET "/changes/$1/detail" | tail -n +2 | python3 -c '
+import json, sys
+
+label = json.load(sys.stdin)["labels"].get("Verified", {})
+print(next((vote["value"] for vote in label.get("all", []) if vote.get("value")), 0))'
+}
+
+number_of_change() {
+    gerrit GET "/changes/?q=project:hello+owner:admin+branch:main&n=50" | tail -n +2 | python3 -c '
+import json, sys
+
+print(*[change["_number"] for change in json.load(sys.stdin) if change["subject"] == sys.argv[1]][:1])' "$subject"
+}
+
+make_change() {
+    number=$(number_of_change)
+    if [ -z "$number" ]; then
+        sample_git fetch --quiet origin
+        sample_git checkout --quiet -B first-change origin/main
+        as "$LAB_USER" sed -i 's/greeting("lab")/greeting("whoever looks at the lab")/' "$SAMPLE/hello.py"
+        sample_git commit --quiet --all --message "$subject"
+        said=$(sample_git push --quiet origin HEAD:refs/for/main 2>&1) || die "$said"
+        sample_git checkout --quiet main
+        number=$(number_of_change)
+        say "pushed $GERRIT_URL/c/hello/+/$number"
+    fi
+    waited=0
+    while found=$(vote "$number") && [ "$found" -eq 0 ]; do
+        [ "$waited" -lt "$LAB_PATIENCE" ] || die "Torii has not voted on change $number after $LAB_PATIENCE s: torii explain --server $server review:$number"
+        sleep 2
+        waited=$((waited + 2))
+    done
+    say "Torii's vote on change $number is Verified $found"
+}
+
+case ${1:-all} in
+    tree) make_tree ;;
+    project) make_project ;;
+    rights) give_rights ;;
+    jobs) make_jobs ;;
+    start) start_torii ;;
+    change) make_change ;;
+    all)
+        be_root
+        make_tree
+        if has_systemd; then
+            make_project
+            give_rights
+            make_jobs
+            start_torii
+            make_change
+        else
+            say "no systemd runs here: the project, its jobs and its change are made when Gerrit, Jenkins and Torii run"
+        fi
+        ;;
+    *) die "there is no part called $1: tree, project, rights, jobs, start, change or nothing" ;;
+esac

@@ -1,0 +1,8 @@
+import unittest
+
+from hello import greeting
+
+
+class Greeting(unittest.TestCase):
+    def test_it_names_whom_it_greets(self) -> None:
+        self.assertIn("Torii", greeting("Torii"))

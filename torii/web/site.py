@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,8 @@ class Site:
             "done": done,
             "log_size": log_size,
             "artifacts": self._artifacts(build.id, record),
-            "artifacts_more": max(0, len(record.artifacts) - ARTIFACTS_SHOWN) if record else 0,
+            "linked": [(path, record.link(path)) for path in record.linked[:ARTIFACTS_SHOWN]] if record else [],
+            "artifacts_more": _more(record.artifacts) + _more(record.linked) if record else 0,
         }
         if "live" in request.query_params:
             return self._live_page(request, "build.html", piece=NOTHING, **facts)
@@ -183,6 +184,10 @@ class Site:
         if request.url.path.startswith(_FOR_PROGRAMS) or request.url.path.endswith("/log/rows"):
             return JSONResponse({"error": text}, status, headers)
         return HTMLResponse(self._templates.get_template("problem.html").render(status=status, text=text), status, headers)
+
+
+def _more(paths: Sequence[str]) -> int:
+    return max(0, len(paths) - ARTIFACTS_SHOWN)
 
 
 def _unless_known(request: Request, response: Response) -> Response:

@@ -10,6 +10,8 @@ import pytest
 from tests.support.asking import ask
 from tests.support.pages import COLOURFUL, HOSTILE, PIPELINES, REVIEW, Afternoon, build_id, fill
 from torii.model.build import Result
+from torii.results import layout
+from torii.results.record import BuildRecord, encode
 from torii.runtime.ports import Health
 from torii.store.errors import StoreError
 from torii.web.app import Surroundings, make_app
@@ -224,6 +226,23 @@ def test_a_build_links_to_where_it_ran(tmp_path):
     assert 'href="https://jenkins.example.com/job/unit/7/"' in ask(app, f"/builds/{build.id}").text
     afternoon.put(replace(build, url=f"https://torii.example.com/builds/{build.id}"))
     assert "Also at" not in ask(app, f"/builds/{build.id}").text
+    afternoon.close()
+
+
+def test_a_build_that_ended_in_jenkins_links_there_and_to_what_stayed_there(tmp_path):
+    afternoon = Afternoon(tmp_path)
+    build = afternoon.build(afternoon.item(1, "review:12", "Fix"), "unit", "done", result=Result.SUCCESS)
+    app = Guard(make_app(afternoon.store, afternoon.blobs), ())
+    record = BuildRecord(Result.SUCCESS, url="https://ci.example.com/job/unit/7/", linked=("dist/größe 1.txt", '"><script>'))
+    afternoon.blobs.put(layout.record(build.id), encode(record))
+    text = ask(app, f"/builds/{build.id}").text
+    assert 'href="https://ci.example.com/job/unit/7/"' in text
+    link = "https://ci.example.com/job/unit/7/artifact/dist/gr%C3%B6%C3%9Fe%201.txt"
+    assert f'<a class="mono" href="{link}" rel="noopener noreferrer">dist/größe 1.txt</a>' in text
+    assert "<script>" not in text.split("<main")[1]
+    afternoon.blobs.put(layout.record(build.id), encode(replace(record, url="javascript:alert(1)//")))
+    text = ask(app, f"/builds/{build.id}").text
+    assert "javascript" not in text and "dist/größe 1.txt" in text
     afternoon.close()
 
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from torii.jobs.files import JobFiles
-from torii.jobs.template import TemplateProblem
+from torii.jobs.template import JOB, TemplateProblem
 from torii.jobs.xml import serialise
 
 _LOCK = threading.Lock()  # it keeps caches in class attributes, and has never heard of threads
@@ -40,7 +40,20 @@ def make_xml(yaml: str, files: JobFiles) -> list[tuple[str, bytes]]:
             raise TemplateProblem(f"a job template or macro is no YAML: {_words(error)}") from error
         except (TypeError, AttributeError, KeyError, ValueError) as error:
             # What it does with a list where it wants a mapping, and the like.
-            raise TemplateProblem(f"Jenkins Job Builder fails on a job template or macro: {error.__class__.__name__}: {error}") from error
+            words = f"{type(error).__name__}: {error}"
+            raise TemplateProblem(f"{_culprit(jjb, files)}: Jenkins Job Builder fails on it: {words}") from error
+
+
+def _culprit(jjb: Any, files: JobFiles) -> str:
+    """Return the file that Jenkins Job Builder cannot even load, where it does not say which: a macro's, or else the job template."""
+    for _, file in sorted(files.macros.items()):
+        config = jjb.config(str(files.settings))
+        try:
+            jjb.load_files(config, jjb.roots(config), [file.path])
+        except Exception:
+            return f"{file.path} ({file.origin})"
+    file = files.templates[JOB]
+    return f"what {file.path} ({file.origin}) makes"
 
 
 @dataclass(frozen=True, slots=True)

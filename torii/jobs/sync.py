@@ -72,8 +72,8 @@ class JobSync:
         self._thread = threading.Thread(target=self._run, name="torii-job-sync", daemon=True)
 
     def start(self) -> None:
-        """Begin; the first look is at everything. Nothing happens where no controller is to be synced."""
-        if self._controllers:
+        """Begin; the first look is at everything. Nothing happens where no controller is to be synced and there is no config project."""
+        if self._controllers or self._config.config_project is not None:
             self._thread.start()
 
     def stop(self, timeout: float) -> None:

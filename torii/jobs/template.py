@@ -16,10 +16,10 @@ import traceback
 from functools import partial
 from typing import Any
 
-from jinja2 import FunctionLoader, StrictUndefined, TemplateError
+from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 
-from torii.errors import OperatorError
+from torii.errors import OperatorError, ToriiError
 from torii.jobs.ant import ant_list
 from torii.jobs.definition import OWNERSHIP_MARK, JobError, JobSource
 from torii.jobs.files import JobFiles
@@ -84,8 +84,11 @@ class JobTemplates:
                 template=template_of(source, plugins),
                 script=partial(self._script, job, plugins),
             )
-        except TemplateError as error:
-            raise TemplateProblem(f"{self._where(error)}: {error}; mend the file, or remove it to have Torii's own") from error
+        except ToriiError:
+            raise
+        except Exception as error:  # a template is a program: it may fail as any
+            words = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
+            raise TemplateProblem(f"{self._where(error)}: {words}; mend the file, or remove it to have Torii's own") from error
 
     def _load(self, name: str) -> tuple[str, str, None] | None:
         file = self._files.templates.get(name)
@@ -98,17 +101,16 @@ class JobTemplates:
                 f"{file.path} ({file.origin}) is not UTF-8: {error}; mend it, or remove it to have Torii's own"
             ) from error
 
-    def _where(self, error: TemplateError) -> str:
-        """Return file and line of `error`, and whose the file is: Jinja2 has its templates' own in tracebacks."""
+    def _where(self, error: Exception) -> str:
+        """Return file and line of `error`, and whose the file is: Jinja2 has its templates' own in tracebacks, the innermost last."""
         paths = {str(file.path): file for file in self._files.templates.values()}
-        at = getattr(error, "filename", None), getattr(error, "lineno", None)
-        for frame in traceback.extract_tb(error.__traceback__):
-            if frame.filename in paths and at[0] not in paths:
-                at = frame.filename, frame.lineno
-        path, line = at
-        if path not in paths:
-            return "the job templates"
-        return f"{path}:{line}: the template ({paths[path].origin}) is wrong"
+        frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+        if isinstance(error, TemplateSyntaxError):
+            frames.append((error.filename or "", error.lineno))
+        for path, line in reversed(frames):
+            if path in paths:
+                return f"{path}:{line}: the template ({paths[path].origin}) is wrong"
+        return "the job templates are wrong"
 
     def _script(self, job: JobDefinition, plugins: tuple[str, ...], template: str) -> str:
         return self._shell.get_template(template).render(

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from torii.jobs.xml import difference, parse, same, serialise
+
+STEP = b"<hudson.tasks.Shell><command>one\ntwo\n</command></hudson.tasks.Shell>"
+OLD = b"<project><description>a</description><builders>" + STEP + b"</builders></project>"
+HEAD = b"<?xml version='1.1' encoding='UTF-8'?>\n"
+
+
+def test_layout_the_declaration_and_versions_of_plugins_make_no_difference():
+    noted = HEAD + OLD.replace(b"<builders>", b'\n  <builders plugin="x@1.2">')
+    assert same(OLD, noted)
+    assert difference(OLD, noted, "job") == ""
+
+
+@pytest.mark.parametrize("change", [(b"two", b"2"), (b"two\n", b"two"), (b"<builders>", b"<builders class='x'>"), (b">a<", b"> a<")])
+def test_what_a_job_says_makes_a_difference(change):
+    assert not same(OLD, OLD.replace(*change))
+
+
+def test_a_difference_shows_lines_of_scripts_and_elements():
+    text = difference(OLD, OLD.replace(b"two", b"three").replace(b">a<", b">b<"), "app--main--unit")
+    assert text.startswith("--- app--main--unit (in Jenkins)\n+++ app--main--unit (from torii.yml)\n")
+    assert "-  <description>a</description>\n+  <description>b</description>\n" in text
+    assert "\n-two\n+three\n" in text
+
+
+def test_what_is_no_xml_can_be_compared_as_well():
+    assert same(b"<a", b"<a")
+    assert "-<a" in difference(b"<a", OLD, "x")
+    assert parse(b'<!DOCTYPE a [<!ENTITY e "x">]><a>&e;</a>') is None
+
+
+def test_what_is_written_is_read_back_and_written_the_same():
+    root = ElementTree.fromstring("<a><b>x\r\n\t</b><c/></a>".replace("\r", "&#13;"))
+    data = serialise(root)
+    found = parse(data)
+    assert found is not None
+    assert found.findtext("b") == "x\r\n\t"
+    assert serialise(found) == data

@@ -21,6 +21,7 @@ from torii.gearman.address import announce, servers_of
 from torii.gearman.admin import Address
 from torii.git import kill_running
 from torii.jobs import JobLibrary
+from torii.jobs.team import open_library
 from torii.merger.client import GearmanMerger
 from torii.model.command import Report
 from torii.model.ids import ProjectName
@@ -28,7 +29,7 @@ from torii.results.message import compose
 from torii.results.stored import StoredResults
 from torii.runtime.inbox import Inbox
 from torii.runtime.performer import Performer
-from torii.runtime.ports import Health, Source, TakesWebhooks, TellsHealth
+from torii.runtime.ports import Health, Post, Source, TakesWebhooks, TellsHealth
 from torii.runtime.scheduler import Scheduler, Surroundings
 from torii.runtime.upkeep import StoreUpkeep
 from torii.sources.registry import open_source
@@ -38,6 +39,7 @@ from torii.store.store import Store, open_configured
 from torii.web.address import listen, shown_url
 
 if TYPE_CHECKING:
+    from torii.runtime.jenkins import JenkinsSide
     from torii.worker import BuildWorker
 
 log = structlog.get_logger()
@@ -79,6 +81,7 @@ class System:
         self.scheduler: Scheduler | None = None
         self.worker: BuildWorker | None = None
         self.sources: dict[str, Source] = {}
+        self._jenkins: JenkinsSide | None = None
 
     @property
     def gearman(self) -> tuple[Address, ...]:
@@ -130,10 +133,12 @@ class System:
         listener = helpers.enter_context(listen(self.config.web))
         self.url = shown_url(self.config.web, listener.getsockname()[1])
         inbox = Inbox()
-        library = JobLibrary(self.url)
+        library = open_library(self.config)
         surroundings = self._surround(key, store, inbox, library)
         self.scheduler = Scheduler(lease, store, gate_config(self.config, store.instance), inbox, self._clock)
         self._cleanup.callback(self.scheduler.stop, STOP_LIMIT)
+        if self._jenkins is not None:
+            self._jenkins.start()
         self.scheduler.start(surroundings)
         self._start_sources(store)
         self._start_web(store, listener, helpers)
@@ -159,20 +164,32 @@ class System:
         """Make what the scheduler commands: sources (not started yet), merger and dispatcher."""
         results = StoredResults(store.blobs, self.url)
         mirrors = self.config.state / "mirrors"
+        heard = self._open_jenkins(store, inbox, library)
 
         def text_of(report: Report) -> str:
             return compose(report, results.url)
 
         for connection in self.config.connections:
-            self.sources[connection.name] = open_source(connection, self.config.projects, mirrors, inbox, text_of, self.config.pipelines)
+            self.sources[connection.name] = open_source(connection, self.config.projects, mirrors, heard, text_of, self.config.pipelines)
         client = Client(self._servers, "torii-merges")
         merger = GearmanMerger(client, key, inbox, store.instance)
         staging = {project.name: project.staging_url or project.url for project in self.config.projects}
-        dispatcher = GearmanDispatcher(Client(self._servers, "torii-builds"), inbox, library, results, key, staging)
+        farm = self._jenkins.farm() if self._jenkins else None
+        gearman = GearmanDispatcher(Client(self._servers, "torii-builds"), inbox, library, results, key, staging, farm=farm)
+        dispatcher = self._jenkins.routed(gearman, inbox, results, staging) if self._jenkins else gearman
         self._cleanup.callback(client.stop)
         self._cleanup.callback(merger.stop, STOP_LIMIT / 2)
         self._cleanup.callback(dispatcher.stop, STOP_LIMIT / 2)
         return Surroundings(Performer(self._by_project(), merger, dispatcher, inbox), merger, dispatcher)
+
+    def _open_jenkins(self, store: Store, inbox: Inbox, library: JobLibrary) -> Post:
+        """Open what is Jenkins', if there is any; return to whom sources post: it has to hear of each new `torii.yml`."""
+        if not self.config.jenkins and self.config.config_project is None:
+            return inbox
+        from torii.runtime.jenkins import JenkinsSide, Overhearing
+
+        self._jenkins = JenkinsSide(self.config, store.blobs, library, store.instance, self._cleanup)
+        return Overhearing(inbox, self._jenkins.sync.wake)
 
     def _by_project(self) -> dict[ProjectName, Source]:
         return {project.name: self.sources[project.connection] for project in self.config.projects if project.connection in self.sources}
@@ -205,7 +222,8 @@ class System:
     def health(self) -> Health:
         """Return how this process is: what keeps it from working, and what each source says. From any thread."""
         problem = self.fault() or (self.scheduler.problem if self.scheduler is not None else "")
-        return Health(problem, tuple((name, source.health()) for name, source in self.sources.items() if isinstance(source, TellsHealth)))
+        parts: dict[str, object] = {**self.sources, **({self._jenkins.sync.name: self._jenkins.sync} if self._jenkins else {})}
+        return Health(problem, tuple((name, part.health()) for name, part in parts.items() if isinstance(part, TellsHealth)))
 
 
 def _together(stops: Iterable[Callable[[], None]]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.support.dispatch_lab import DispatchLab, build_request
-from torii.model.build import FileComment
 from torii.model.event import BuildDone, BuildStarted
 from torii.model.pipeline import Precedence
 
@@ -133,7 +132,7 @@ class DispatcherContract:
     def test_a_build_that_has_ended_is_answered_and_not_run(self, lab: DispatchLab):
         lab.worker()
         build = lab.request("unit")
-        lab.results.record(build.id, "SUCCESS")
+        lab.record(build, "SUCCESS")
         lab.start(build)
         assert lab.answers(build) == ["SUCCESS"]
         assert lab.runs(build) == 0

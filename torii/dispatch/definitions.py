@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -38,7 +38,7 @@ _SHOWN = 5
 class Library(Protocol):
     """Where jobs are rendered; `torii.jobs.JobLibrary` is one."""
 
-    def rendered(self, request: BuildRequest, plugins: frozenset[str] = frozenset()) -> RenderedJob:
+    def rendered(self, request: BuildRequest, plugins: Iterable[str] = ...) -> RenderedJob:
         """Return the job that `request` runs, made for a Jenkins that has `plugins`; its name does not depend on them.
 
         Raises `UserError` where its definition is at fault, else `OperatorError`.

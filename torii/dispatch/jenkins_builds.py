@@ -46,8 +46,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _EXECUTOR = re.compile(r"_exec-\d+$")
-_SURE = 2
-"""Looks that must find a build nowhere before it counts as gone: for a moment after it left the queue it is in no list."""
 
 
 @dataclass(slots=True)
@@ -55,7 +53,7 @@ class _Case:
     """What is known of a build besides its flight. `run` is where it runs, or did; `began` when that was heard (monotonic seconds).
 
     `broken`: its worker is lost, or refused it, in `words`; `ran` seconds after it began, where that is known. `word` is the result that
-    the wire gave. `nowhere` counts looks that did not find it, `away` those that could not be made.
+    the wire gave. `away` counts looks for it that could not be made.
     """
 
     place: Place | None = None
@@ -65,7 +63,6 @@ class _Case:
     words: str = ""
     ran: float | None = None
     word: Result | None = None
-    nowhere: int = 0
     away: int = 0
 
 
@@ -78,9 +75,10 @@ class JenkinsBuilds:
         self._farm = farm
         self._gatherer = farm.gatherer
         used = {name for names in farm.projects.values() for name in names}
-        self._desks = {name: Desk(controller) for name, controller in farm.controllers.items() if name in used}
+        controllers = {name: controller for name, controller in farm.controllers.items() if name in used}
+        self._desks = {name: Desk(controller) for name, controller in controllers.items()}
         self._jobs = JenkinsJobs(self._desks, library, farm.instance, self, tower.pace)
-        self._search = Search(self._desks, tower.post)
+        self._search = Search(controllers, tower.post)
         self._chase = Chase(self._desks, tower.box, tower.pace.watch)
         self._rounds = Rounds(self._desks, tower, self)
         self._whose = Whose([controller.settings for controller in farm.controllers.values()])
@@ -90,13 +88,16 @@ class JenkinsBuilds:
         """Begin to ask Jenkins; called once the tower's thread runs."""
         for desk in self._desks.values():
             desk.start()
+        self._search.start()
         self._jobs.start()
 
     def close(self, timeout: float) -> None:
         """Ask nothing more; waits up to `timeout` seconds in all."""
-        self._jobs.stop(timeout / (1 + len(self._desks)))
+        share = timeout / (2 + len(self._desks))
+        self._jobs.stop(share)
+        self._search.stop(share)
         for desk in self._desks.values():
-            desk.stop(timeout / (1 + len(self._desks)))
+            desk.stop(share)
 
     def runs(self, project: ProjectName) -> bool:
         """Whether builds of `project` are Jenkins'."""
@@ -161,7 +162,7 @@ class JenkinsBuilds:
     def submit(self, flight: Flight, function: str) -> None:
         case = self._case(flight)
         assert case.place is not None
-        case.run, case.broken, case.word, case.nowhere, case.away = None, False, None, 0, 0
+        case.run, case.broken, case.word, case.away = None, False, None, 0
         self._tower.submit(flight, function, case.place.defaults)
 
     def started(self, flight: Flight, before: wire.Running | None) -> None:
@@ -216,7 +217,7 @@ class JenkinsBuilds:
             self._lose(flight, reason)
             return
         self._follow(flight, case.run)
-        self._describe(flight, running)
+        self._describe(flight, running, case.run)
 
     def _follow(self, flight: Flight, run: Run) -> None:
         case = self._case(flight)
@@ -227,10 +228,10 @@ class JenkinsBuilds:
         assert flight.running is not None
         self._tower.announce(flight, _EXECUTOR.sub("", flight.running.worker), url)
 
-    def _describe(self, flight: Flight, running: wire.Running) -> None:
+    def _describe(self, flight: Flight, running: wire.Running, run: Run) -> None:
         if running.manager:
             text = description(flight.request, self._tower.results.url(flight.id))
-            data = _which(running, html_description=text)
+            data = self._which(run, html_description=text)
             function, unique = describe_function(running.manager), f"describe-{flight.id}-{running.number}"
             self._tower.client.submit(function, data, unique, Precedence.LOW)
 
@@ -304,22 +305,19 @@ class JenkinsBuilds:
         case.ran = time.monotonic() - case.began if flight.running is not None else None
         if flight.running is None and case.place is not None:
             self._jobs.suspect(case.place)
-        case.nowhere = 0
         self._tower.drift(flight, 0.0)
 
     def silent(self, flight: Flight) -> None:
         """Its Jenkins does not run it any more and nothing was heard of that: a C gearmand keeps quiet about a worker that was lost."""
         case = self._case(flight)
-        case.broken, case.words, case.ran, case.nowhere = True, "", None, 0
+        case.broken, case.words, case.ran = True, "", None
         self._tower.hearer.withdraw(flight)
         self._tower.drift(flight, 0.0)
 
     def drift(self, flight: Flight) -> None:
-        self._case(flight).nowhere = 0
         self._tower.drift(flight, 0.0)
 
     def reconnected(self, flight: Flight) -> None:
-        self._case(flight).nowhere = 0
         self._tower.search(flight, 0.0)
 
     def look(self, flight: Flight) -> None:
@@ -362,7 +360,6 @@ class JenkinsBuilds:
             case Sighting(controller, Build() as found):
                 self._seen(flight, controller, found)
             case Sighting(_, Queued()):
-                case.nowhere = 0
                 self._tower.search(flight, self._tower.pace.watch)
             case _:
                 self._not_seen(flight)
@@ -423,10 +420,7 @@ class JenkinsBuilds:
     def _not_seen(self, flight: Flight) -> None:
         """All controllers have answered, and none knows it."""
         case, pace = self._case(flight), self._tower.pace
-        case.nowhere += 1
-        if case.nowhere < _SURE:
-            self._tower.search(flight, pace.settle)
-        elif case.word is not None:
+        if case.word is not None:
             self._tower.finish(flight, case.word, "Jenkins told the result and then did not know the build any more")
         elif flight.stop_reason is not None:
             self._tower.finish(flight, Result.CANCELED, "")
@@ -452,9 +446,10 @@ class JenkinsBuilds:
     # How a build is stopped.
 
     def stop(self, flight: Flight) -> None:
-        running = flight.running
-        if running is not None and running.manager and flight.phase is Phase.SUBMITTED and flight.stops <= 1:
-            function, data = stop_function(running.manager), _which(running)
+        running, run = flight.running, self._case(flight).run
+        on_the_wire = flight.phase is Phase.SUBMITTED and flight.stops <= 1
+        if running is not None and running.manager and run is not None and on_the_wire:
+            function, data = stop_function(running.manager), self._which(run)
             unique = f"stop-{flight.id}-{running.number}"
             self._tower.client.submit(function, data, unique, Precedence.HIGH, StopListener(flight.stop_handles))
         else:
@@ -476,7 +471,7 @@ class JenkinsBuilds:
         """End a build of which nothing is known but that Jenkins may have it."""
         self._chase.end(build)
 
-
-def _which(running: wire.Running, **more: str) -> bytes:
-    """Return what `stop:` and `set_description:` of Jenkins' plug-in take."""
-    return json.dumps({"name": running.name, "number": str(running.number), **more}).encode()
+    def _which(self, run: Run, **more: str) -> bytes:
+        """Return what `stop:` and `set_description:` of the plug-in take: there jobs go by their full names, unlike in what it says."""
+        folder = self._farm.controllers[run.controller].settings.folder.strip("/")
+        return json.dumps({"name": f"{folder}/{run.job}" if folder else run.job, "number": str(run.number), **more}).encode()

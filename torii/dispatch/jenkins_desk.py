@@ -19,9 +19,9 @@ T = TypeVar("T")
 class Desk:
     """Where questions to `controller` are put, from any thread, in the order in which they are answered."""
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Controller, purpose: str = "") -> None:
         self.controller = controller
-        self._box = Mailbox(f"dispatch-jenkins-{controller.name}")
+        self._box = Mailbox(f"dispatch-jenkins-{controller.name}{purpose}")
 
     @property
     def name(self) -> str:

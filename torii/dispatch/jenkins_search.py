@@ -10,8 +10,11 @@ from threading import Lock
 from torii.dispatch.jenkins_desk import Desk
 from torii.dispatch.mailbox import Call
 from torii.errors import OperatorError
-from torii.jenkins import Build, JenkinsMissingError, Queued
+from torii.jenkins import Build, Controller, JenkinsMissingError, Queued
 from torii.model.ids import BuildId
+
+_SEEKERS = 4
+"""Questions that are put to one controller at a time: one for a build that it does not know takes a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,55 +47,85 @@ class _Question:
 
 
 class Search:
-    """Questions about builds. `post` brings the answers to the asker's thread."""
+    """Questions about builds, of which each controller has several under way. `post` brings the answers to the asker's thread."""
 
-    def __init__(self, desks: Mapping[str, Desk], post: Callable[[Call], None]) -> None:
-        self._desks = desks
+    def __init__(self, controllers: Mapping[str, Controller], post: Callable[[Call], None]) -> None:
         self._post = post
+        self._desks = {name: [Desk(one, f"-search-{number}") for number in range(_SEEKERS)] for name, one in controllers.items()}
+        self._turn = 0
         self._lock = Lock()
-        self._waiting: dict[str, list[_Question]] = {name: [] for name in desks}
-        self._asked: dict[str, list[_Question]] = {name: [] for name in desks}
+        self._waiting: dict[str, list[_Question]] = {name: [] for name in controllers}
+
+    def start(self) -> None:
+        for desk in self._all():
+            desk.start()
+
+    def stop(self, timeout: float) -> None:
+        """Answer nothing more; waits up to `timeout` seconds in all."""
+        desks = self._all()
+        for desk in desks:
+            desk.stop(timeout / len(desks))
+
+    def _all(self) -> list[Desk]:
+        return [desk for desks in self._desks.values() for desk in desks]
 
     def ask(self, build: BuildId, job: str, controllers: Sequence[str], told: Told) -> None:
-        """Ask `controllers` for `build`, which is of `job`. Questions that come while one is busy are asked together."""
+        """Ask `controllers` for `build`, which is of `job`. Questions that come while one waits are asked together."""
         question = _Question(build, job, told, set(controllers))
         for name in controllers:
             with self._lock:
                 self._waiting[name].append(question)
                 first = len(self._waiting[name]) == 1
             if first:
-                desk = self._desks[name]
-                desk.ask(partial(self._look, desk), partial(self._answered, name), partial(self._failed, name))
+                self._look(name)
 
-    def _look(self, desk: Desk) -> list[Build | Queued | OperatorError | None]:
-        with self._lock:
-            questions, self._waiting[desk.name] = self._waiting[desk.name], []
-        self._asked[desk.name] = questions
-        running = desk.controller.running()
-        return [running.get(question.build) or _find(desk, question) for question in questions]
+    def _look(self, name: str) -> None:
+        """Ask for all that runs, and then for each that does not."""
+        desk = self._desks[name][0]
+        taken: list[_Question] = []
 
-    def _answered(self, name: str, answers: Sequence[Build | Queued | OperatorError | None]) -> None:
-        for question, answer in zip(self._asked[name], answers, strict=True):
-            self._post(partial(self._take, question, name, answer))
+        def look() -> Mapping[str, Build]:
+            with self._lock:
+                taken.extend(self._waiting[name])
+                self._waiting[name].clear()
+            return desk.controller.running()
 
-    def _failed(self, name: str, error: OperatorError) -> None:
-        self._answered(name, [error] * len(self._asked[name]))
+        def told(running: Mapping[str, Build]) -> None:
+            for question in taken:
+                if question.build in running:
+                    self._answer(question, name, running[question.build])
+                else:
+                    self._find(name, question)
 
-    def _take(self, question: _Question, name: str, answer: Build | Queued | OperatorError | None) -> None:
-        question.open.discard(name)
-        if isinstance(answer, OperatorError):
-            question.troubles.append(str(answer))
-        elif answer is not None and not (isinstance(answer, Queued) and answer.cancelled):
-            question.sightings.append(Sighting(name, answer))
-        if not question.open:
-            best = max(question.sightings, key=lambda sighting: sighting.rank, default=None)
-            question.told(best, "; ".join(dict.fromkeys(question.troubles)))
+        def failed(error: OperatorError) -> None:
+            for question in taken:
+                self._answer(question, name, error)
+
+        desk.ask(look, told, failed)
+
+    def _find(self, name: str, question: _Question) -> None:
+        self._turn += 1
+        desk = self._desks[name][self._turn % _SEEKERS]
+        answer = partial(self._answer, question, name)
+        desk.ask(lambda: _find(desk.controller, question), answer, answer)
+
+    def _answer(self, question: _Question, name: str, answer: Build | Queued | OperatorError | None) -> None:
+        self._post(partial(_take, question, name, answer))
 
 
-def _find(desk: Desk, question: _Question) -> Build | Queued | OperatorError | None:
+def _take(question: _Question, name: str, answer: Build | Queued | OperatorError | None) -> None:
+    question.open.discard(name)
+    if isinstance(answer, OperatorError):
+        question.troubles.append(str(answer))
+    elif answer is not None and not (isinstance(answer, Queued) and answer.cancelled):
+        question.sightings.append(Sighting(name, answer))
+    if not question.open:
+        best = max(question.sightings, key=lambda sighting: sighting.rank, default=None)
+        question.told(best, "; ".join(dict.fromkeys(question.troubles)))
+
+
+def _find(controller: Controller, question: _Question) -> Build | Queued | None:
     try:
-        return desk.controller.find(question.job, question.build)
+        return controller.find(question.job, question.build)
     except JenkinsMissingError:
         return None
-    except OperatorError as error:
-        return error

@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING
 import structlog
 
 from torii.dispatch.pace import Pace
-from torii.jenkins import Controller, JenkinsError, JenkinsExistsError, JenkinsMissingError, JenkinsUnavailableError
+from torii.jenkins import (
+    Controller,
+    JenkinsError,
+    JenkinsExistsError,
+    JenkinsMissingError,
+    JenkinsRefusedError,
+    JenkinsUnavailableError,
+)
 from torii.jobs import RenderedJob
 from torii.jobs.marks import Mark, mark_of, marked, read_mark
+from torii.jobs.plugins import OWN_WORKER, PARTS, installed
 from torii.model.build import BuildRequest
 
 if TYPE_CHECKING:
@@ -78,24 +86,38 @@ class Shelf:
             raise
 
     def _bring(self, request: BuildRequest, copy: bool, definition: str) -> None:
-        rendered = self._library.rendered(replace(request, synced=not copy), self._installed())
-        mark = mark_of(rendered, request, self._controller.settings.owner, self._instance if copy else "")
+        wanted = replace(request, synced=not copy)
+        name = self._library.rendered(wanted).name
         for last in (False, True):
-            known = self._jobs().get(rendered.name)
-            if known is not None:
-                self._check_owner(rendered.name, known, mark)
-            if known is None or known.mark is None or known.mark.digest != mark.digest or not known.enabled:
-                try:
-                    self._put_right(rendered, known, mark)
-                except (JenkinsExistsError, JenkinsMissingError):
-                    # somebody else was faster: what is there now?
-                    self.forget()
-                    if last:
-                        raise
-                    continue
-                self._jobs()[rendered.name] = _Known(mark, True)
-            self._right[rendered.name] = definition
-            return
+            known = self._jobs().get(name)
+            if known is not None and self._is_right(wanted, name, known):
+                break
+            rendered = self._library.rendered(wanted, self._installed(known))
+            mark = self._mark(rendered, wanted)
+            try:
+                self._put_right(rendered, known, mark)
+            except (JenkinsExistsError, JenkinsMissingError):
+                # somebody else was faster: what is there now?
+                self.forget()
+                if last:
+                    raise
+                continue
+            self._jobs()[name] = _Known(mark, True)
+            break
+        self._right[name] = definition
+
+    def _mark(self, rendered: RenderedJob, wanted: BuildRequest) -> Mark:
+        return mark_of(rendered, wanted, self._controller.settings.owner, "" if wanted.synced else self._instance)
+
+    def _is_right(self, wanted: BuildRequest, name: str, known: _Known) -> bool:
+        """Return whether the job that is there needs nothing done. Raises `JobClashError` where it is somebody else's.
+
+        It is judged by the plug-ins that it was made for: where others are installed since, `torii sync-jobs` brings all jobs up to date.
+        """
+        mark = self._mark(self._library.rendered(wanted, known.mark.plugins if known.mark is not None else ()), wanted)
+        right = known.enabled and known.mark is not None and known.mark.digest == mark.digest
+        self._check_owner(name, known, mark, right)
+        return right
 
     def holds(self, name: str, definition: str) -> bool:
         """Whether `name` was last brought here for the same `definition`. From any thread."""
@@ -116,15 +138,15 @@ class Shelf:
             self._controller.enable(name)
         log.info("dispatch.job_put_right", jenkins=self.name, job=name, new=known is None)
 
-    def _check_owner(self, name: str, known: _Known, mark: Mark) -> None:
+    def _check_owner(self, name: str, known: _Known, mark: Mark, right: bool) -> None:
         found = known.mark
         if found is None or not found.belongs_to(name):
             raise JobClashError(
                 f"the Jenkins {self.name} has a job {name} that Torii did not make, where job {mark.job} of {mark.project} should be;"
                 " rename or remove that one"
             )
-        differs = found.digest != mark.digest or not known.enabled
-        if found.owner != mark.owner or (differs and found.copy_of_instance != mark.copy_of_instance):
+        copied = found.copy_of_instance != mark.copy_of_instance  # the same copy, of another Torii: as good as its own while it is there
+        if (found.owner != mark.owner or copied) and not (right and mark.copy_of_instance):
             raise JobClashError(
                 f"the Jenkins {self.name} has a job {name} of another Torii, whose owner is {found.owner!r}, where job {mark.job} of"
                 f" {mark.project} should be; give each Torii a folder of its own"
@@ -154,7 +176,7 @@ class Shelf:
             return f"the Jenkins {self.name} is quieting down and starts no builds; it goes on when that is cancelled, or after its restart"
         wanted = [atom for atom in _ATOM.findall(label or "") if f"!{atom}" not in (label or "").replace(" ", "")]
         nodes = self._controller.nodes()
-        online = [node for node in nodes if not node.offline]
+        online = [node for node in nodes if not node.offline and node.executors]
         missing = [atom for atom in wanted if not any(atom in node.labels for node in online)]
         if missing and "||" not in (label or ""):
             there = [node.name for node in nodes if node.offline and set(missing) <= set(node.labels)]
@@ -213,11 +235,24 @@ class Shelf:
             self._listed = time.monotonic()
         return self._listing
 
-    def _installed(self) -> frozenset[str]:
+    def _installed(self, known: _Known | None) -> frozenset[str]:
+        """Return the plug-ins to render a job for; where Torii may not see them, those that it was made for before, or the usual ones.
+
+        Raises JenkinsError where one is missing without which nothing works.
+        """
         now = time.monotonic()
         if self._plugins_read is None or now - self._plugins_read > _PLUGINS_FOR:
-            self._plugins = frozenset(name for name, plugin in self._controller.plugins().items() if plugin.active)
+            try:
+                self._plugins = installed(self._controller.plugins())
+            except JenkinsRefusedError:
+                return frozenset(known.mark.plugins) if known is not None and known.mark is not None else OWN_WORKER
             self._plugins_read = now
+        for part in PARTS:
+            if part.required and part.plugin not in self._plugins:
+                self._plugins_read = None
+                raise JenkinsError(
+                    f"the Jenkins {self.name} lacks the plug-in {part.plugin} ({part.what}), without which {part.without}; install it"
+                )
         return self._plugins
 
     def _raise_if_away(self) -> None:

@@ -25,6 +25,7 @@ COMMANDS = {
     "scheduler": "Run the gate and its pages alone.",
     "schema": "Print a JSON Schema for editors.",
     "status": "Show what is queued, and why.",
+    "sync-jobs": "Bring the jobs in Jenkins up to date.",
     "up": "Run everything in one process.",
     "validate": "Check a torii.yml or server.yml.",
     "version": "Print the version.",

@@ -26,6 +26,8 @@ BINARIES = {
     "ssh": ("ssh",),
     "ssh-keygen": ("ssh-keygen",),
     "shellcheck": ("shellcheck",),
+    "vagrant": ("vagrant",),
+    "debootstrap": ("debootstrap",),
     "gerrit": ("mvn",),  # with which its jars are fetched
 }
 
@@ -49,6 +51,8 @@ def missing(part: str) -> str | None:
         return f"{part} is not installed; `./run tests` installs it when it may use apt-get"
     if part == "bwrap":
         return _why_bwrap_fails(path)
+    if part == "debootstrap" and os.geteuid() != 0:
+        return "debootstrap makes a root file system for root alone"
     if part == "sshd" and os.geteuid() == 0:
         # root's sshd wants this folder; only a service that was started has made it.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)

@@ -128,7 +128,7 @@ def test_a_shell_completes_subcommands_options_and_choices(monkeypatch: pytest.M
             run([])
         return capsys.readouterr().out.splitlines()
 
-    assert completed("torii s", 1) == ["plain,scheduler", "plain,schema", "plain,status"]
+    assert completed("torii s", 1) == ["plain,scheduler", "plain,schema", "plain,status", "plain,sync-jobs"]
     assert completed("torii config s", 2) == ["plain,show"]
     assert "plain,--json" in completed("torii status --", 2)
     assert completed("torii schema ", 2) == ["plain,torii", "plain,server"]

@@ -1,0 +1,450 @@
+"""`torii sync-jobs` on a Jenkins: what it makes, changes, removes and says, and what it never touches."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.jobs_lab import ONE, TWO, JobsLab
+from tests.support.waiting import wait_until
+from torii.errors import OperatorError, UserError
+from torii.jobs.apply import perform
+from torii.jobs.look import look
+from torii.jobs.plan import Deed
+from torii.jobs.team import open_library
+from torii.jobs.template import TemplateProblem
+from torii.jobs.wanted import WantedReader
+from torii.jobs.xml import same
+from torii.model.ids import ProjectName
+from torii.testing.jenkins import PLUGINS, FakeJenkins, job_xml
+
+LISTING = r"GET /(job/team/)?api/json"
+MANY = "jobs:\n" + "".join(f"  job{number}: {{run: make}}\n" for number in range(60)) + "pipelines: {}\n"
+_TAKEN = "another job has been put in its place since the jobs were listed; that one is left alone"
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[FakeJenkins]:
+    with FakeJenkins(tmp_path / "jenkins") as fake:
+        yield fake
+
+
+@pytest.fixture
+def lab(tmp_path: Path, fake: FakeJenkins) -> JobsLab:
+    lab = JobsLab(tmp_path, {"ci": fake})
+    lab.add("app", main=TWO)
+    return lab
+
+
+def without(*plugins: str) -> dict[str, str]:
+    return {name: version for name, version in PLUGINS.items() if name not in plugins}
+
+
+# -- what it does
+
+
+def test_the_jobs_of_a_torii_yml_are_made_with_their_marks(lab):
+    done = lab.sync()
+    assert done.code == 0
+    assert "2 made, 0 right as they are" in done.out
+    assert lab.names() == {"app--main--unit", "app--main--lint"}
+    assert lab.command_of("app--main--unit") == "make test"
+    mark = lab.mark("app--main--unit")
+    assert (mark.owner, mark.project, mark.branch, mark.job) == ("torii", "app", "main", "unit")
+
+
+def test_a_second_sync_does_nothing_with_one_request(lab, fake):
+    lab.sync()
+    counted = fake.fault("slow", "", times=10_000)
+    done = lab.sync()
+    assert done.code == 0
+    assert "2 right as they are" in done.out
+    assert counted.met == 1
+
+
+def test_a_plan_shows_what_would_be_done_changes_nothing_and_says_so_in_its_exit_code(lab):
+    planned = lab.sync("--plan")
+    assert planned.code == 2
+    assert "make     app--main--unit: there is no such job" in planned.out
+    assert lab.names() == set()
+    lab.sync()
+    assert lab.sync("--plan").code == 0
+    lab.push("app", "main", {"torii.yml": ONE.replace("make test", "make all\\n  tests")})
+    before = dict(lab.fakes["ci"].jobs)
+    planned = lab.sync("--plan", "--prune")
+    assert planned.code == 2
+    assert "change   app--main--unit" in planned.out
+    assert "-      <command>make test</command>" in planned.out
+    assert "+      <command>make all" in planned.out
+    assert "remove   app--main--lint: no torii.yml of app names job lint on branch main" in planned.out
+    assert lab.fakes["ci"].jobs == before
+
+
+def test_what_a_plan_says_is_what_is_then_done(lab):
+    lab.sync()
+    lab.push("app", "main", {"torii.yml": ONE.replace("make test", "make all")})
+    lab.push("app", "stable", {"torii.yml": ONE})
+    planned, done = lab.sync("--plan", "--prune", "--json").json, lab.sync("--prune", "--json").json
+    of = planned["jenkins"]["ci"]
+    assert [each["name"] for each in of["make"]] == done["jenkins"]["ci"]["made"] == ["app--stable--unit"]
+    assert [each["name"] for each in of["change"]] == done["jenkins"]["ci"]["changed"] == ["app--main--unit"]
+    assert [each["name"] for each in of["remove"]] == done["jenkins"]["ci"]["removed"] == ["app--main--lint"]
+    assert "make all" in of["change"][0]["diff"]
+    assert lab.names() == {"app--main--unit", "app--stable--unit"}
+    assert lab.sync("--plan", "--prune").code == 0
+
+
+def test_what_nothing_names_is_removed_by_pruning_alone(lab):
+    lab.sync()
+    lab.push("app", "main", {"torii.yml": ONE})
+    done = lab.sync()
+    assert done.code == 0
+    assert "unused   app--main--lint" in done.out
+    assert "--prune" in done.out
+    assert "app--main--lint" in lab.names()
+    lab.sync("--prune")
+    assert lab.names() == {"app--main--unit"}
+
+
+def test_only_what_matches_is_touched(lab):
+    lab.sync("--only", "*--unit")
+    assert lab.names() == {"app--main--unit"}
+
+
+def test_jobs_go_into_the_folder_that_is_configured(lab, fake):
+    fake.add_folder("team/torii")
+    lab.in_folder = "team/torii"
+    assert lab.sync().code == 0
+    assert {"team/torii/app--main--unit", "team/torii/app--main--lint"} < lab.names()
+    assert lab.sync("--plan").code == 0
+
+
+def test_a_project_is_synced_to_each_of_its_jenkins_and_to_no_other(tmp_path):
+    with FakeJenkins(tmp_path / "one") as one, FakeJenkins(tmp_path / "two") as two:
+        lab = JobsLab(tmp_path, {"one": one, "two": two})
+        lab.add("app", main=ONE)
+        lab.add("lib", jenkins=("two",), main=ONE)
+        assert lab.sync("one").code == 0
+        assert lab.names("one") == {"app--main--unit"}
+        assert lab.names("two") == set()
+        assert lab.sync().code == 0
+        assert lab.names("two") == {"app--main--unit", "lib--main--unit"}
+
+
+def test_what_a_job_is_made_of_is_explained_with_file_and_line(lab):
+    text = lab.sync("--explain", "unit").out
+    assert "app--main--unit:\n  job unit: torii.yml on branch main of app, commit " in text
+    assert "template job.yaml.j2: " in text
+    assert "macros.yaml:" in text
+    assert "scm torii-staging" in text
+    assert set(lab.sync("--explain", "app--*", "--json").json) == {"app--main--unit", "app--main--lint"}
+    assert lab.names() == set()
+    with pytest.raises(UserError, match=r"no torii\.yml that could be read has a job called 'nothing'"):
+        lab.sync("--explain", "nothing")
+
+
+def test_the_files_written_out_make_the_same_jobs_with_jenkins_job_builder(lab, tmp_path):
+    odd = '  unit: {run: "echo {a} {{b}} ]]> \\"q\\" é\\n"}\n  in: {run: make, environment: {image: "debian:12"}}\n'
+    lab.push("app", "main", {"torii.yml": f"jobs:\n{odd}pipelines: {{check: [unit]}}\n"})
+    lab.in_folder = "team"
+    lab.fakes["ci"].add_folder("team")
+    out = tmp_path / "out"
+    assert lab.sync("--out", str(out)).code == 0
+    made = tmp_path / "jjb"
+    line = [Path(sys.executable).parent / "jenkins-jobs", "--conf", out / "ci" / "jenkins_jobs.ini", "test", out / "ci", "-o", made]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    names = {path.stem for path in (out / "ci" / "xml").iterdir()}
+    assert names == {"app--main--unit", "app--main--in"}
+    for name in names:
+        ours, theirs = (out / "ci" / "xml" / f"{name}.xml").read_bytes(), (made / "team" / name).read_bytes()
+        assert same(ours, theirs.replace(b"&lt;!-- Managed by Jenkins Job Builder --&gt;", b""))
+        lab.fakes["ci"].add_job(f"team/{name}", theirs)
+    assert lab.sync("--plan").code == 0
+
+
+def test_files_of_jobs_that_are_gone_are_removed_and_others_let_be(lab, tmp_path):
+    out = tmp_path / "out"
+    lab.sync("--out", str(out))
+    (out / "ci" / "ours.yaml").write_text("- job: {name: ours}\n")
+    lab.push("app", "main", {"torii.yml": ONE})
+    lab.sync("--out", str(out))
+    assert {path.name for path in (out / "ci" / "xml").iterdir()} == {"app--main--unit.xml"}
+    assert (out / "ci" / "ours.yaml").exists()
+    assert not (out / "ci" / "app--main--lint.yaml").exists()
+
+
+# -- what it leaves alone
+
+
+def test_a_job_that_torii_did_not_make_is_never_touched_and_the_clash_names_both(lab, fake):
+    for name in ("app--main--unit", "other"):
+        fake.add_job(name, job_xml("deploy"))
+    before = dict(fake.jobs)
+    done = lab.sync("--prune")
+    assert done.code == 1
+    assert "CLASH    job unit of app, branch main, needs the name app--main--unit, but app--main--unit (http://" in done.out
+    assert "1 made" in done.out
+    assert {name: fake.jobs[name] for name in before} == before
+    assert lab.command_of("app--main--unit") == lab.command_of("other") == "deploy"
+
+
+def test_two_toriis_with_owners_of_their_own_leave_each_other_alone(lab, tmp_path, fake):
+    lab.sync()
+    other = JobsLab(tmp_path / "other", lab.fakes, owner="theirs")
+    other.add("lib", main=ONE)
+    other.add("app", main=ONE)
+    done = other.sync("--prune")
+    assert done.code == 1
+    assert "was made by the Torii that calls itself 'torii' (this one: 'theirs')" in done.out
+    assert lab.names() == {"app--main--unit", "app--main--lint", "lib--main--unit"}
+    assert lab.mark("app--main--unit").owner == "torii"
+    assert lab.sync("--plan", "--prune").code == 0
+
+
+@pytest.mark.parametrize("deed", [Deed.MAKE, Deed.CHANGE, Deed.REMOVE])
+def test_a_job_put_in_the_place_of_ours_after_the_listing_is_not_touched(lab, fake, deed):
+    if deed is not Deed.MAKE:
+        lab.sync()
+        lab.push("app", "main", {"torii.yml": ONE.replace("make test", "make all")})
+    wanted = WantedReader(lab.config).read([ProjectName("app")])
+    steps = [step for step in look(lab.controller(), wanted, open_library(lab.config)).plan.pruned().steps if step.deed is deed]
+    assert steps
+    for step in steps:
+        fake.add_job(step.name, job_xml("by hand"))
+    before = dict(fake.jobs)
+    for done in perform(lab.controller(), steps):
+        assert done.problem == f"{done.step.name}: {_TAKEN}"
+    assert fake.jobs == before
+    assert all(lab.command_of(step.name) == "by hand" for step in steps)
+
+
+def test_a_job_deleted_by_hand_after_the_listing_is_made_again(lab, fake):
+    lab.sync()
+    lab.push("app", "main", {"torii.yml": TWO.replace("make test", "make all")})
+    wanted = WantedReader(lab.config).read([ProjectName("app")])
+    steps = look(lab.controller(), wanted, open_library(lab.config)).plan.steps
+    fake.delete_job("app--main--unit")
+    assert [(done.step.deed, done.problem) for done in perform(lab.controller(), steps)] == [(Deed.CHANGE, "")]
+    assert lab.command_of("app--main--unit") == "make all"
+
+
+def test_two_syncs_at_once_end_well(lab):
+    lab.push("app", "main", {"torii.yml": MANY})
+    processes = [lab.sync_process() for _ in range(2)]
+    for process in processes:
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    assert len(lab.names()) == 60
+    assert lab.sync("--plan").code == 0
+
+
+def test_jobs_of_a_project_that_cannot_be_reached_stay_and_that_is_said(lab):
+    lab.add("lib", main=ONE)
+    lab.sync()
+    lab.repository("app").rename(lab.folder / "elsewhere")
+    lab.push("lib", "main", {"torii.yml": TWO})
+    done = lab.sync("--prune")
+    assert done.code == 4
+    assert "not read, and its jobs are left as they are: app: " in done.err
+    assert lab.names() == {"app--main--unit", "app--main--lint", "lib--main--unit", "lib--main--lint"}
+
+
+def test_a_wrong_torii_yml_is_named_and_its_jobs_stay(lab):
+    lab.sync()
+    lab.push("app", "main", {"torii.yml": "jobs:\n  unit: {rum: make}\npipelines: {check: [unit]}\n"})
+    lab.push("app", "stable", {"torii.yml": ONE})
+    done = lab.sync("--prune")
+    assert done.code == 3
+    assert 'app, branch main: torii.yml:2:10 jobs.unit.rum: unknown key; did you mean "run"?' in done.err
+    assert lab.names() == {"app--main--unit", "app--main--lint", "app--stable--unit"}
+
+
+# -- what people do by hand
+
+
+def test_a_job_deleted_by_hand_is_made_again(lab, fake):
+    lab.sync()
+    fake.delete_job("app--main--unit")
+    assert "1 made, 1 right" in lab.sync().out
+
+
+def test_a_job_renamed_by_hand_is_made_again_and_the_renamed_one_is_let_be(lab, fake):
+    lab.sync()
+    fake.rename_job("app--main--unit", "mine")
+    done = lab.sync("--prune")
+    assert done.code == 0
+    assert "mine was renamed or copied by hand from app--main--unit" in done.out
+    assert lab.names() == {"app--main--unit", "app--main--lint", "mine"}
+
+
+def test_a_job_disabled_by_hand_is_said_and_stays_so(lab, fake):
+    lab.sync()
+    fake.disable_job("app--main--unit")
+    done = lab.sync()
+    assert done.code == 0
+    assert "app--main--unit is disabled, by hand" in done.out
+    assert not fake.jobs["app--main--unit"].buildable
+
+
+def test_a_job_changed_by_hand_is_found_by_a_thorough_look(lab, fake):
+    lab.sync()
+    xml = fake.jobs["app--main--unit"].xml
+    fake.add_job("app--main--unit", xml.replace(b"make test", b"make mine"))
+    assert lab.sync("--plan").code == 0
+    planned = lab.sync("--plan", "--thorough")
+    assert planned.code == 2
+    assert "change   app--main--unit: it was changed by hand" in planned.out
+    assert "-      <command>make mine</command>" in planned.out
+    assert lab.sync("--thorough").code == 0
+    assert lab.command_of("app--main--unit") == "make test"
+    assert lab.sync("--plan", "--thorough").code == 0
+
+
+# -- plug-ins
+
+
+def test_a_missing_plugin_is_said_before_anything_is_written_with_what_happens_without_it(tmp_path):
+    with FakeJenkins(tmp_path / "jenkins", plugins=without("build-timeout", "timestamper")) as fake:
+        lab = JobsLab(tmp_path, {"ci": fake})
+        lab.add("app", main=ONE)
+        planned = lab.sync("--plan")
+        assert "note     the plug-in build-timeout is not installed" in planned.out
+        done = lab.sync()
+        assert done.code == 0
+        assert "the plug-in build-timeout is not installed (the end of a build that runs too long): the shell step itself" in done.err
+        assert b"timestamper" not in fake.jobs["app--main--unit"].xml
+        assert "timeout --kill-after=30 1800" in lab.command_of("app--main--unit")
+        assert lab.mark("app--main--unit").plugins == ("ansicolor", "junit")
+
+
+def test_without_git_nothing_is_written(tmp_path):
+    with FakeJenkins(tmp_path / "jenkins", plugins=without("git")) as fake:
+        lab = JobsLab(tmp_path, {"ci": fake})
+        lab.add("app", main=ONE)
+        done = lab.sync()
+        assert done.code == 4
+        assert "Jenkins ci lacks the plug-in git" in done.out
+        assert lab.names() == set()
+
+
+def test_a_plugin_that_was_installed_since_is_found_by_a_thorough_look(tmp_path):
+    with FakeJenkins(tmp_path / "jenkins", plugins=without("timestamper")) as fake:
+        lab = JobsLab(tmp_path, {"ci": fake})
+        lab.add("app", main=ONE)
+        lab.sync()
+        fake.plugins["timestamper"] = "1.20"
+        assert lab.sync("--plan").code == 0
+        assert "1 changed" in lab.sync("--thorough").out
+        assert b"timestamper" in fake.jobs["app--main--unit"].xml
+        assert lab.sync("--plan").code == 0
+
+
+def test_an_account_that_may_not_see_plugins_can_sync_all_the_same(lab, fake):
+    fake.allow("Overall/Read", "Job/Read", "Job/ExtendedRead", "Job/Create", "Job/Configure", "Job/Delete", "View/Read")
+    done = lab.sync()
+    assert done.code == 0
+    assert "which plug-ins there are cannot be seen" in done.err
+    assert lab.mark("app--main--unit").plugins == ("build-timeout", "junit")
+    assert lab.sync("--plan").code == 0
+
+
+# -- what fails
+
+
+def test_one_refused_job_does_not_stop_the_others_and_is_named_with_the_reason(lab, fake):
+    fake.fault(500, r"POST /createItem\?name=app--main--unit")
+    done = lab.sync()
+    assert done.code == 1
+    assert "FAILED   to make app--main--unit: " in done.out
+    assert lab.names() == {"app--main--lint"}
+    assert "1 made, 1 right" in lab.sync().out
+
+
+def test_a_request_whose_answer_was_lost_is_made_good_by_the_next_run(lab, fake):
+    fake.fault("after", r"POST /createItem\?name=app--main--unit")
+    lab.sync()
+    assert lab.sync().code == 0
+    assert lab.names() == {"app--main--unit", "app--main--lint"}
+
+
+@pytest.mark.parametrize("kind", [401, "login", "html", 404])
+def test_a_jenkins_that_refuses_is_said_and_nothing_is_written(lab, fake, kind):
+    fake.fault(kind, LISTING, times=100)
+    done = lab.sync()
+    assert done.code == 4
+    assert "ci (http://" in done.out
+    assert "FAILED   " in done.out
+    assert lab.names() == set()
+
+
+def test_a_folder_that_is_missing_is_named(lab):
+    lab.in_folder = "team/none"
+    done = lab.sync()
+    assert done.code == 4
+    assert "team/none" in done.out
+
+
+def test_a_jenkins_that_is_down_does_not_keep_another_from_being_synced(tmp_path):
+    with FakeJenkins(tmp_path / "one") as one, FakeJenkins(tmp_path / "two") as two:
+        lab = JobsLab(tmp_path, {"one": one, "two": two})
+        lab.add("app", main=ONE)
+        one.down()
+        done = lab.sync()
+        assert done.code == 4
+        assert lab.names("two") == {"app--main--unit"}
+
+
+def test_an_interrupted_sync_goes_on_the_next_time(lab, fake):
+    lab.push("app", "main", {"torii.yml": MANY})
+    slow = fake.fault("slow", "POST /createItem", times=1000, seconds=0.2)
+    process = lab.sync_process()
+    wait_until(lambda: slow.met >= 8, 30.0)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    made = len(lab.names())
+    assert 4 <= made < 60
+    fake.faults.clear()
+    assert f"{60 - made} made, {made} right as they are" in lab.sync().out
+
+
+def test_names_that_jenkins_forbids_never_reach_it(lab):
+    lab.push("app", "feature/x<y>&%#;$é" + "z" * 60, {"torii.yml": ONE})
+    done = lab.sync()
+    assert done.code == 0
+    (name,) = lab.names() - {"app--main--unit", "app--main--lint"}
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_.+-")
+    assert lab.mark(name).branch.startswith("feature/x<y>&%#;$é")
+    assert lab.sync("--plan", "--prune").code == 0
+
+
+def test_a_template_with_an_error_is_named_and_what_was_synced_stays(lab):
+    lab.config_project = "ci-config"
+    lab.add("ci-config", jenkins=())
+    lab.push("ci-config", "main", {"job-templates/job.yaml.j2": "- job:\n    name: {{ name }}\n    node: {{ nothing }}\n"})
+    with pytest.raises(TemplateProblem, match=r"job.yaml.j2:3: the template \(ci-config, branch main, commit .*'nothing' is undefined"):
+        lab.sync()
+    assert lab.names() == set()
+
+
+def test_a_jenkins_that_is_not_configured_is_said(lab, tmp_path):
+    with pytest.raises(UserError, match="no Jenkins called 'other' is configured; there is ci"):
+        lab.sync("other")
+    with pytest.raises(UserError, match="no Jenkins is configured"):
+        JobsLab(tmp_path, {}).sync()
+
+
+def test_a_token_that_cannot_be_read_is_an_operators_matter(lab):
+    path = lab.server_yml
+    (lab.folder / "token").unlink()
+    process = subprocess.run(
+        [sys.executable, "-m", "torii", "sync-jobs", "--server", path], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert process.returncode == OperatorError.exit_code
+    assert str(lab.folder / "token") in process.stdout + process.stderr

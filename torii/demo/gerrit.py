@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torii.demo.clones import Clones
 from torii.demo.place import Place
 from torii.demo.projects import EDITS, Edit
 from torii.demo.workshop import Customs, Review
+from torii.gearman.admin import Address
 from torii.model.ids import Sha
 from torii.testing.gerrit import NEWEST, GerritSite, LabError, PartMissingError, Provision
 from torii.testing.gerrit.cache import cache_folder
@@ -129,6 +130,9 @@ class GerritWorkshop:
         self.clones.git(clone, "fetch", "--quiet", "origin")
         self.clones.git(clone, "branch", "--quiet", "--set-upstream-to", "origin/main", "main")
         self._hook(clone)
+
+    def ready(self, gearman: Sequence[Address]) -> None:
+        """The Gerrit has been there since before the projects were made."""
 
     def make(self, edit: Edit) -> None:
         self.clones.make(edit, f"Change-Id: {new_change_id()}")

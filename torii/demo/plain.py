@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torii.demo.clones import Clones
 from torii.demo.place import Place
 from torii.demo.projects import Edit
 from torii.demo.workshop import Branches, Customs
+from torii.gearman.admin import Address
 from torii.model.ids import Sha
 
 _SERVER_YML = """\
@@ -80,6 +81,9 @@ class PlainWorkshop:
         self.clones.begin(project, files, str(bare), {})
         self.clones.push(project, "--set-upstream", "origin", "main")
         self._hook(project, bare)
+
+    def ready(self, gearman: Sequence[Address]) -> None:
+        """Nobody else takes part."""
 
     def make(self, edit: Edit) -> None:
         self.clones.make(edit)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from rich.console import Console
@@ -33,6 +33,9 @@ from torii.errors import ToriiError, UserError
 from torii.git import require_git
 from torii.store.store import Store
 
+if TYPE_CHECKING:
+    from torii.demo.jenkins_venue import JenkinsOptions
+
 log = structlog.get_logger()
 
 SETTLE = 10.0
@@ -45,12 +48,13 @@ _MOMENT = 0.2
 class Options:
     """What the command line says.
 
-    `gerrit` is whether to play on one. `live` is whether the terminal can show a screen that changes in place. `tell`, if given, is called
-    with what happened, as JSON says it.
+    `gerrit` is whether to play on one, `jenkins` in which Jenkins builds are to run, if in any. `live` is whether the terminal can show a
+    screen that changes in place. `tell`, if given, is called with what happened, as JSON says it.
     """
 
     folder: Path
     gerrit: bool = False
+    jenkins: JenkinsOptions | None = None
     keep: bool = False
     svg: Path | None = None
     live: bool = False
@@ -67,7 +71,7 @@ def run_demo(options: Options, console: Console, stop: threading.Event) -> bool:
         require_git()
         if options.svg is not None and not options.svg.absolute().parent.is_dir():
             raise UserError(f"{options.svg}: there is no folder {options.svg.absolute().parent}")
-        open_workshop = _on_gerrit(say, stop) if options.gerrit else plain_workshop
+        open_workshop = _chosen(options, say, stop)
         place = stack.enter_context(occupied(options.folder))
         stack.enter_context(_logging(place))
         shop = stack.enter_context(open_workshop(place))
@@ -76,18 +80,27 @@ def run_demo(options: Options, console: Console, stop: threading.Event) -> bool:
         engine = Engine(load_server(place.server_yml, None))
         engine.start()
         try:
+            shop.ready(engine.system.gearman)
             return _run(options, console, stop, place, shop, engine)
         finally:
             log.info("stopping")
             engine.stop()
 
 
-def _on_gerrit(say: Callable[[str], None], stop: threading.Event) -> Callable[[Place], AbstractContextManager[Workshop]]:
-    """Return what opens a workshop on a Gerrit, once all that it needs is there."""
-    from torii.demo.gerrit import gerrit_workshop, require_gerrit  # what it needs takes a while to load, and only this needs it
+def _chosen(options: Options, say: Callable[[str], None], stop: threading.Event) -> Callable[[Place], AbstractContextManager[Workshop]]:
+    """Return what opens the workshop that the options ask for, once all that it needs is there."""
+    # What a Gerrit and a Jenkins need takes a while to load, and nobody else needs it.
+    if options.gerrit:
+        from torii.demo.gerrit import gerrit_workshop, require_gerrit
 
-    require_gerrit(say)
-    return partial(gerrit_workshop, say=say, stop=stop)
+        require_gerrit(say)
+        return partial(gerrit_workshop, say=say, stop=stop)
+    if options.jenkins is not None:
+        from torii.demo.jenkins import jenkins_workshop, prepare_jenkins
+
+        venue = prepare_jenkins(options.jenkins, options.folder, say, stop)
+        return partial(jenkins_workshop, venue=venue, say=say, stop=stop)
+    return plain_workshop
 
 
 def _set_up(place: Place, shop: Workshop, stop: threading.Event) -> None:
@@ -122,8 +135,8 @@ def _logging(place: Place) -> Iterator[None]:
 
 
 def _run(options: Options, console: Console, stop: threading.Event, place: Place, shop: Workshop, engine: Engine) -> bool:
-    assert engine.system.worker is not None
-    if note := engine.system.worker.note:
+    worker = engine.system.worker
+    if worker is not None and (note := worker.note):
         console.print(Text(f"Note: {note.replace('this build', 'each build')}", "yellow"), soft_wrap=True)
     began = time.time()
     presenter: Presenter = LiveScreen(console) if options.live else PlainLines(console, began)

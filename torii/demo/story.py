@@ -16,9 +16,6 @@ from torii.demo.snapshot import Snapshot, read_snapshot
 from torii.demo.workshop import Workshop, tip
 from torii.errors import ToriiError
 
-LIMIT = 60.0
-"""Seconds that any one thing may take to happen, on a machine that is busy with other work."""
-
 _GLANCE = 0.1
 
 PASSES = "A change is pushed for review and passes its check; it is approved, tested once more in the gate, and merged."
@@ -108,10 +105,11 @@ class Stage:
 
     def until(self, condition: Callable[[Snapshot], bool], what: str) -> None:
         """Look on until `condition` holds. Raises WaitedInVainError where it does not within the limit."""
-        deadline = time.monotonic() + LIMIT
+        limit = self.workshop.customs.patience
+        deadline = time.monotonic() + limit
         while not condition(snapshot := self.look()):
             if time.monotonic() > deadline:
-                raise WaitedInVainError(f"waited {LIMIT:.0f} s for {what}, in vain; {_standing(snapshot)}")
+                raise WaitedInVainError(f"waited {limit:.0f} s for {what}, in vain; {_standing(snapshot)}")
             self._stop.wait(_GLANCE)
 
 

@@ -6,13 +6,14 @@ Torii anything: what it says is that place's own word.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from torii.demo.clones import Clones
 from torii.demo.projects import Edit
+from torii.gearman.admin import Address
 from torii.model.ids import Sha
 
 
@@ -21,11 +22,13 @@ class Customs:
     """In what a place differs from plain git.
 
     `one_by_one`: approvals arrive one after another, whoever gives them. `own_merges`: it merges by itself, so that what lands has the
-    tested tree, but may have another commit.
+    tested tree, but may have another commit. `patience`: seconds that any one thing may take there, on a machine that is busy with other
+    work.
     """
 
     one_by_one: bool = False
     own_merges: bool = False
+    patience: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,9 @@ class Workshop(Protocol):
 
     def found(self, project: str, files: Mapping[str, str]) -> None:
         """Make the repository of `project` with `files` on its branch main, and a clone of it."""
+
+    def ready(self, gearman: Sequence[Address]) -> None:
+        """Torii runs, with these Gearman servers: return when whoever else takes part is there, too. Raises OperatorError."""
 
     def make(self, edit: Edit) -> None:
         """Commit `edit` on a branch of its own in the clone; nobody else sees it yet."""

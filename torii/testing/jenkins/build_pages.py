@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import mimetypes
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,7 +117,12 @@ def _artifact(request: Request, build: Build, path: list[str]) -> Response:
         return page(f"Index of {name}") if inside else missing(request.target)
     data = content.read_bytes() if isinstance(content, Path) else content
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return Response(200, data, {"Content-Type": kind}, squeeze=True)
+    span = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
+    if span is None:
+        return Response(200, data, {"Content-Type": kind}, squeeze=True)
+    first, last = int(span[1]), min(int(span[2] or len(data)), len(data) - 1)
+    headers = {"Content-Type": kind, "Content-Range": f"bytes {first}-{last}/{len(data)}"}
+    return Response(206, data[first : last + 1], headers, squeeze=True)
 
 
 def _zip(build: Build, folder: str) -> Response:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from torii.testing.jenkins.jobconfig import read_config, stored, with_disabled
+from torii.testing.jenkins.jobconfig import BadXmlError, read_config, stored, with_disabled
 from torii.testing.jenkins.state import BUILT_IN, Build, Cause, FakeNode, Item, Job, Node, Waiter
 
 _REMEMBERED = 2000
@@ -56,6 +56,8 @@ class Core:
     def save(self, job: Job, xml: bytes) -> None:
         """Give `job` another config.xml. Raises `BadXmlError`."""
         config = read_config(xml)
+        if config.kind != job.config.kind:
+            raise BadXmlError(f"Expecting class {job.config.kind} but got class {config.kind} instead")
         job.xml, job.config, job.held_off = stored(xml), config, False
         if config.disabled:
             self._cancel_all(job)
@@ -74,6 +76,8 @@ class Core:
         """Call `job` (and what is in it) `short`. Raises `BadNameError` where that cannot be."""
         check_name(short)
         name = f"{job.parent}/{short}" if job.parent else short
+        if name == job.name:
+            raise BadNameError("The new name is the same as the current name.")
         if self._taken(name):
             raise BadNameError(f"The name  {short}  is already in use.")
         if job.running:
@@ -103,6 +107,10 @@ class Core:
         if disabled:
             self._cancel_all(job)
         self._told()
+
+    def job(self, name: str) -> Job | None:
+        """Return the job `name`; Jenkins makes no difference between capitals and small letters where it finds no other."""
+        return self.jobs.get(name) or next((job for job in self.jobs.values() if job.name.lower() == name.lower()), None)
 
     def children(self, folder: str) -> list[Job]:
         """Return the jobs and folders right inside `folder`, sorted as Jenkins does."""
@@ -298,7 +306,7 @@ def check_name(name: str) -> None:
     if not name.strip():
         raise BadNameError("No name is specified")
     if name in (".", ".."):
-        raise BadNameError(f"A name cannot be {quoted(name)}")
+        raise BadNameError(f"{quoted(name)} is not an allowed name")
     if name.endswith("."):
         raise BadNameError(f"A name cannot end with {quoted('.')}")
     for letter in name:

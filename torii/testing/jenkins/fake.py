@@ -14,7 +14,7 @@ from torii.testing.jenkins.log import HugeLog
 from torii.testing.jenkins.plugin import Plugin, Words
 from torii.testing.jenkins.routes import Account, Routes
 from torii.testing.jenkins.shapes import Shapes
-from torii.testing.jenkins.state import Build, FakeNode, Item, Job, Node
+from torii.testing.jenkins.state import Build, Cause, FakeNode, Item, Job, Node
 from torii.testing.jenkins.web import Web
 from torii.testing.jenkins.work import Rule, Work
 from torii.worker.confinement import Confinement
@@ -165,6 +165,13 @@ class FakeJenkins:
             self.core.rename(self.core.jobs[name], short)
 
     # -- builds
+
+    def start_build(self, job: str, parameters: Mapping[str, str] | None = None, by: str = "admin") -> Item:
+        """Have a job built by hand; what `parameters` do not name has its default. Return the item of the queue."""
+        with self.core.lock:
+            known = self.core.jobs[job]
+            given = {each.name: each.default for each in known.config.parameters} | dict(parameters or {})
+            return self.core.ask(known, given, Cause(by))[0]
 
     def hold(self, pattern: str = "*") -> None:
         """Have builds of matching jobs (a glob on full names) wait for `release` from now on."""

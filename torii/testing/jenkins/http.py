@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import html
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
 VERSION = "2.372"
+_PERMISSIONS = {"Overall": "Hudson", "Job": "Item", "Agent": "Computer"}
 HTML = "text/html;charset=utf-8"
 
 
@@ -80,7 +82,12 @@ def oops() -> Response:
 
 def refused(message: str) -> Response:
     """Return the page of a request that Jenkins finds wrong."""
-    return page(f"Error {message}", 400, **{"X-Error": message.encode("latin-1", "replace").decode("latin-1")})
+    return page(f"Error {message}", 400, **{"X-Error": re.sub(r"[^ -~\xa0-\xff]", " ", message).strip()})
+
+
+def nothing_submitted(target: str) -> Response:
+    """Return what a build without the form for its parameters gets."""
+    return jetty(400, "Nothing is submitted", target)
 
 
 def moved(url: str, status: int = 302) -> Response:
@@ -134,7 +141,10 @@ def login_first(target: str) -> Response:
 
 def forbidden(user: str, permission: str) -> Response:
     """Return what an account without the permission gets."""
-    return page(f"Access Denied: {user} is missing the {permission} permission", 403)
+    kind, _, what = permission.partition("/")
+    required = f"hudson.model.{_PERMISSIONS.get(kind, kind)}.{what}"
+    told = {"X-You-Are-Authenticated-As": user, "X-You-Are-In-Group-Disabled": "JENKINS-39402", "X-Required-Permission": required}
+    return page(f"Access Denied: {user} is missing the {permission} permission", 403, **told)
 
 
 def no_crumb(target: str) -> Response:

@@ -19,6 +19,9 @@ KINDS = {
 
 _DECLARATION = re.compile(rb"""^\s*<\?xml\s+version=["'](1\.[01])["'][^>]*\?>\s*""")
 _DISABLED = re.compile(rb"<disabled>[^<]*</disabled>")
+_DOCTYPE = re.compile(rb"<!DOCTYPE[^\[>]*(\[[^\]]*\])?\s*>")
+_ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);|#)[\w.-]+;")
+_CONTROL = re.compile(rb"&#(?:x0*(?:[1-8bcef]|1[0-9a-f])|0*(?:[1-8]|1[124-9]|2\d|3[01]));", re.IGNORECASE)
 _ROOT_END = re.compile(rb"</[\w.-]+>\s*$")
 
 
@@ -67,7 +70,10 @@ def read_config(xml: bytes) -> JobConfig:
     """Return what `xml` says. Raises `BadXmlError` for what Jenkins refuses: no XML, or a root element that it has no class for."""
     try:
         # what Jenkins writes itself is XML 1.1, which Python cannot read
-        root = fromstring(_DECLARATION.sub(b"", xml) if _DECLARATION.match(xml) else xml, forbid_dtd=True)
+        found = _DECLARATION.match(xml)
+        root = fromstring(
+            (_CONTROL if found and found[1] == b"1.1" else _ENTITY).sub(b"", stored(xml).partition(b"?>")[2]), forbid_dtd=True
+        )
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise BadXmlError(f"Failed to persist config.xml: {error}") from error
     if root.tag not in KINDS:
@@ -92,10 +98,13 @@ def read_config(xml: bytes) -> JobConfig:
 
 
 def stored(xml: bytes) -> bytes:
-    """Return `xml` as Jenkins keeps it when it was posted: the same, behind a declaration of Jenkins' own."""
+    """Return `xml` as Jenkins keeps it when it was posted: the same, behind a declaration of Jenkins' own, with no entity of its own."""
     found = _DECLARATION.match(xml)
     version = found[1] if found else b"1.0"
-    return b'<?xml version="%s" encoding="UTF-8"?>' % version + (xml[found.end() :] if found else xml.lstrip())
+    body = xml[found.end() :] if found else xml.lstrip()
+    if _DOCTYPE.match(body):
+        body = re.sub(rb"<([\w.-]+)></\1>", rb"<\1/>", _ENTITY.sub(b"", _DOCTYPE.sub(b"", body, count=1)))
+    return b'<?xml version="%s" encoding="UTF-8"?>' % version + body
 
 
 def with_disabled(xml: bytes, disabled: bool) -> bytes:

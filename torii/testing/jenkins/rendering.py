@@ -25,12 +25,12 @@ class Shown:
     """An object of the API: its class (empty: not named) and fields, each with its visibility and, as a call, its value."""
 
     kind: str
-    fields: list[tuple[str, int, Callable[[], Any]]] = field(default_factory=list)
+    fields: list[tuple[str, int, bool, Callable[[], Any]]] = field(default_factory=list)
 
-    def add(self, visibility: int, **values: Any) -> Shown:
-        """Add fields with the given (or, of a call, computed) values."""
+    def add(self, visibility: int, *, inline: bool = False, **values: Any) -> Shown:
+        """Add fields with the given (or, of a call, computed) values. What is in `inline` ones counts as being at this level."""
         for name, value in values.items():
-            self.fields.append((name, visibility, value if callable(value) else partial(_same, value)))
+            self.fields.append((name, visibility, inline, value if callable(value) else partial(_same, value)))
         return self
 
 
@@ -57,7 +57,7 @@ def by_tree(shown: Any, tree: Tree) -> Any:
     match shown:
         case Shown():
             found: dict[str, Any] = {"_class": shown.kind} if shown.kind else {}
-            for name, _, value in shown.fields:
+            for name, _, _, value in shown.fields:
                 inner = tree.names.get(name) or tree.names.get("*")
                 if inner is not None:
                     found[name] = by_tree(value(), inner)
@@ -73,9 +73,9 @@ def _pruned(shown: Any, least: int) -> Any:
     match shown:
         case Shown():
             found = {"_class": shown.kind} if shown.kind else {}
-            for name, visibility, value in shown.fields:
+            for name, visibility, inline, value in shown.fields:
                 if visibility >= least:
-                    found[name] = _pruned(value(), least + 1)
+                    found[name] = _pruned(value(), least if inline else least + 1)
             return found
         case list():
             return [_pruned(each, least) for each in shown]

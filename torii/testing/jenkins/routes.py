@@ -70,29 +70,29 @@ class Routes:
     # -- who asks
 
     def _login(self, request: Request) -> str:
-        """Find out who asks; return the id of a new session. Raises `Answer`."""
+        """Find out who asks; return the id of a new session, if there is one. Raises `Answer`."""
         header = request.headers.get("Authorization", "")
-        if not header.startswith("Basic "):
-            return ""
-        name, _, secret = base64.b64decode(header[6:] + "==").decode("utf-8", "replace").partition(":")
-        account = self.accounts.get(name)
-        if account is None or not secret or secret not in (account.token, account.password):
-            raise Answer(unauthorized(request.target))
-        request.user = name
-        cookie = next((part.partition("=")[2] for part in request.headers.get("Cookie", "").split("; ") if part.startswith("JSESS")), "")
-        if secret == account.token:
-            return ""
-        if request.method != "GET" and (cookie not in self.sessions or request.headers.get("Jenkins-Crumb") != crumb(cookie)):
-            raise Answer(no_crumb(request.target))
-        if cookie in self.sessions:
+        token = False
+        if header.startswith("Basic "):
+            name, _, secret = base64.b64decode(header[6:] + "==").decode("utf-8", "replace").partition(":")
+            account = self.accounts.get(name)
+            if account is None or not secret or secret not in (account.token, account.password):
+                raise Answer(unauthorized(request.target))
+            request.user, token = name, secret == account.token
+        session = _session(request)
+        if request.method == "POST" and not token:
+            given = request.headers.get("Jenkins-Crumb") or request.get("Jenkins-Crumb")
+            if session not in self.sessions or given != crumb(session):
+                raise Answer(no_crumb(request.target))
+        if token or not request.user or session in self.sessions:
             return ""
         session = secrets.token_hex(8)
-        self.sessions[session] = name
+        self.sessions[session] = request.user
         return session
 
     def may(self, request: Request, permission: str) -> bool:
         """Whether whoever asks has `permission`."""
-        has = self.accounts[request.user].permissions if request.user else self.anonymous
+        has = self.anonymous | (self.accounts[request.user].permissions if request.user else frozenset())
         return "*" in has or permission in has
 
     def need(self, request: Request, permission: str) -> None:
@@ -115,6 +115,8 @@ class Routes:
                 return self._job(request)
             case ():
                 return page("Dashboard [Jenkins]")
+            case ("api",):
+                return moved(f"{self.shapes.root}api/") if not request.slash else page("Remote API [Jenkins]")
             case ("api", kind):
                 return self.api(request, self.shapes.hudson(), kind)
             case ("login",):
@@ -155,7 +157,7 @@ class Routes:
         job: Job | None = None
         while len(rest) > 1 and rest[0] == "job":
             name = f"{name}/{rest[1]}" if name else rest[1]
-            job = next((each for each in self.core.jobs.values() if each.name.lower() == name.lower()), None)
+            job = self.core.job(name)
             if job is None or not self.may(request, "Job/Read"):
                 raise Answer(missing(request.target) if request.user or job is None else login_first(request.target))
             rest = rest[2:]
@@ -166,7 +168,7 @@ class Routes:
         return job_pages.answer(self, request, job, rest)
 
     def _crumb(self, request: Request) -> Response:
-        cookie = next((part.partition("=")[2] for part in request.headers.get("Cookie", "").split("; ") if part.startswith("JSESS")), "")
+        cookie = _session(request)
         session = cookie if cookie in self.sessions else secrets.token_hex(8)
         self.sessions[session] = request.user
         shown = Shown("hudson.security.csrf.DefaultCrumbIssuer").add(1, crumb=crumb(session), crumbRequestField="Jenkins-Crumb")
@@ -177,10 +179,12 @@ class Routes:
 
     def _me(self, request: Request, which: str) -> Response:
         if which == "me":
-            return self.api(request, self.shapes.user(request.user)) if request.user else missing(request.target)
+            if not request.user:
+                return login_first(request.target)
+            return self.api(request, self.shapes.user(request.user))
         shown = Shown("hudson.security.WhoAmI").add(1, anonymous=not request.user, authenticated=True)
         authorities = ["authenticated"] if request.user else ["anonymous"]
-        return self.api(request, shown.add(1, authorities=authorities, details=None, name=request.user or "anonymous", toString=None))
+        return self.api(request, shown.add(1, authorities=authorities, name=request.user or "anonymous"))
 
     def _quiet(self, request: Request) -> Response:
         self.need(request, "Overall/Administer")
@@ -203,6 +207,8 @@ class Routes:
             case ["item", number, "api", kind] if number.isdigit():
                 item = self.core.queue.get(int(number)) or self.core.left.get(int(number))
                 return self.api(request, self.shapes.item(item), kind) if item else missing(request.target)
+            case ["item", _, *_] if not rest[1].isdigit():
+                return oops()
             case ["cancelItem"]:
                 self.post_only(request)
                 number = request.get("id")
@@ -215,8 +221,10 @@ class Routes:
         return missing(request.target)
 
     def _computer(self, request: Request, rest: list[str]) -> Response:
-        if rest in ([], ["api", "json"]):
+        if rest == ["api", "json"]:
             return self.api(request, self.shapes.computers())
+        if not rest:
+            return page("Nodes [Jenkins]")
         node = self.core.node(rest[0])
         if node is None:
             return missing(request.target)
@@ -238,6 +246,11 @@ class Routes:
         reason = request.get("offlineMessage")
         self.core.toggle(node, not node.temporarily, reason if not node.temporarily else "")
         return moved(f"{self.shapes.root}computer/{node.path_name}/")
+
+
+def _session(request: Request) -> str:
+    cookies = request.headers.get("Cookie", "").split("; ")
+    return next((cookie.partition("=")[2] for cookie in cookies if cookie.startswith("JSESSIONID")), "")
 
 
 def crumb(session: str) -> str:

@@ -30,25 +30,28 @@ class Shapes:
         """The controller itself, `api/json` at the top."""
         core = self._core
         own = core.node("")
-        return Shown("hudson.model.Hudson").add(
-            1,
-            assignedLabels=[Shown("").add(2, name="master")],
-            mode="NORMAL",
-            nodeDescription="the Jenkins controller's built-in node",
-            nodeName="",
-            numExecutors=own.spec.executors if own else 0,
-            description=None,
-            jobs=lambda: [self.job(job) for job in core.children("")],
-            overallLoad=Shown(""),
-            primaryView=self.view(),
-            quietDownReason=core.quiet_reason,
-            quietingDown=core.quieting,
-            slaveAgentPort=-1,
-            unlabeledLoad=Shown("jenkins.model.UnlabeledLoadStatistics"),
-            url=self.root,
-            useCrumbs=True,
-            useSecurity=True,
-            views=[self.view()],
+        return (
+            Shown("hudson.model.Hudson")
+            .add(
+                1,
+                assignedLabels=lambda: self._labels(own),
+                mode="NORMAL",
+                nodeDescription="the Jenkins controller's built-in node",
+                numExecutors=own.spec.executors if own else 0,
+                description=None,
+                jobs=lambda: [self.job(job) for job in core.children("")],
+                overallLoad=Shown(""),
+                primaryView=self.view(),
+                quietDownReason=core.quiet_reason,
+                quietingDown=core.quieting,
+                slaveAgentPort=-1,
+                unlabeledLoad=Shown("jenkins.model.UnlabeledLoadStatistics"),
+                url=self.root,
+                useCrumbs=True,
+                useSecurity=True,
+                views=[self.view()],
+            )
+            .add(999, nodeName="")
         )
 
     def view(self) -> Shown:
@@ -59,7 +62,9 @@ class Shapes:
 
     def user(self, name: str) -> Shown:
         """An account."""
-        properties = [Shown("jenkins.security.ApiTokenProperty"), Shown("hudson.tasks.Mailer$UserProperty").add(1, address=None)]
+        properties = [Shown("jenkins.security.ApiTokenProperty"), Shown("hudson.tasks.Mailer$UserProperty").add(2, address=None)]
+        properties += [Shown(kind) for kind in _USER_PROPERTIES]
+        properties[6].add(2, insensitiveSearch=True)
         shown = Shown("hudson.model.User").add(3, absoluteUrl=f"{self.root}user/{name}").add(1, description=None).add(3, fullName=name)
         return shown.add(1, id=name, property=properties)
 
@@ -84,17 +89,22 @@ class Shapes:
         shown.add(1, displayNameOrNull=None, fullDisplayName=job.name.replace("/", " » "), fullName=job.name)
         shown.add(999, name=job.short, url=f"{self.root}{job.path}")
         shown.add(1, buildable=job.buildable, builds=lambda: [self.build(build) for build in list(job.newest())[:100]])
+        shown.add(-9, allBuilds=lambda: [self.build(build) for build in job.newest()])
         shown.add(2, color=lambda: color(job))
         self._permalinks(shown, job)
         if kind in _PLAIN:
             shown.add(1, concurrentBuild=job.config.concurrent, disabled=job.config.disabled, downstreamProjects=[])
-            shown.add(1, labelExpression=job.config.label, scm=Shown(job.config.scm), upstreamProjects=[])
+            shown.add(
+                1,
+                labelExpression=job.config.label,
+                scm=Shown(job.config.scm).add(1, browser=None, type=job.config.scm),
+                upstreamProjects=[],
+            )
         else:
             shown.add(1, concurrentBuild=job.config.concurrent, resumeBlocked=False)
         if job.config.axes:
-            cells = [f"{name}={value}" for name, values in job.config.axes[:1] for value in values]
-            cell_shown = [Shown("").add(2, name=cell, url=f"{self.root}{job.path}{cell}/", color="notbuilt") for cell in cells]
-            shown.add(1, activeConfigurations=cell_shown)
+            cells = [Shown("").add(2, name=cell, url=f"{self.root}{job.path}{cell}/", color="notbuilt") for cell in _cells(job)]
+            shown.add(1, activeConfigurations=cells)
         return shown
 
     def _permalinks(self, shown: Shown, job: Job) -> None:
@@ -109,7 +119,8 @@ class Shapes:
         shown.add(1, lastCompletedBuild=first(*ended), lastFailedBuild=first("FAILURE"), lastStableBuild=first("SUCCESS"))
         shown.add(1, lastSuccessfulBuild=first("SUCCESS", "UNSTABLE"), lastUnstableBuild=first("UNSTABLE"))
         shown.add(1, lastUnsuccessfulBuild=first("UNSTABLE", "FAILURE", "ABORTED", "NOT_BUILT"), nextBuildNumber=job.next_number)
-        shown.add(1, property=lambda: _properties(job), queueItem=self.item(queued) if queued else None)
+        shown.add(1, inline=True, property=lambda: _properties(job))
+        shown.add(1, queueItem=self.item(queued) if queued else None)
 
     def _folder(self, job: Job) -> Shown:
         shown = Shown(job.config.kind).add(1, actions=[Shown("")], description=job.config.description, displayName=job.short)
@@ -120,19 +131,16 @@ class Shapes:
         return shown.add(1, primaryView=view, views=[view])
 
     def _job_actions(self, job: Job) -> list[Shown]:
-        declared = [Shown(_DEFINITION).add(1, parameterDefinitions=[_definition(p, named=False) for p in job.config.parameters])]
-        return [
-            *(declared if job.config.parameters else []),
-            Shown(""),
-            Shown("org.jenkinsci.plugins.displayurlapi.actions.JobDisplayAction"),
-        ]
+        display = Shown("org.jenkinsci.plugins.displayurlapi.actions.JobDisplayAction").add(1, displayUrl=f"{self.root}{job.path}")
+        pipeline = [Shown("")] if job.config.kind.endswith("WorkflowJob") else []
+        return [*([_declared(job)] if job.config.parameters else []), Shown(""), display, *pipeline]
 
     # -- builds
 
     def build(self, build: Build) -> Shown:
         """A build."""
         job, kind = build.job, _build_kind(build.job)
-        shown = Shown(kind).add(1, actions=lambda: _build_actions(build))
+        shown = Shown(kind).add(1, actions=lambda: self._build_actions(build))
         shown.add(1, artifacts=lambda: [_artifact(path) for path in build.artifacts], building=build.building)
         shown.add(1, description=build.description, displayName=build.display, duration=round(build.duration * 1000))
         estimate = build.estimate if build.building else (build.estimate if build.estimate > 0 else build.duration)
@@ -145,7 +153,29 @@ class Shapes:
         if kind.endswith("WorkflowRun"):
             return shown.add(1, changeSets=[], culprits=[], nextBuild=None, previousBuild=None)
         shown.add(1, builtOn=build.node.name)
-        return shown.add(1, changeSet=Shown("hudson.scm.EmptyChangeLogSet").add(3, items=[], kind=None), culprits=[])
+        shown.add(1, changeSet=Shown("hudson.scm.EmptyChangeLogSet").add(3, items=[], kind=None), culprits=[])
+        if kind.endswith("MatrixBuild"):
+            cells = [f"{self.root}{job.path}{cell}/{build.number}/" for cell in _cells(job)]
+            shown.add(1, runs=[Shown("").add(2, number=build.number, url=url) for url in cells])
+        return shown
+
+    def _build_actions(self, build: Build) -> list[Shown]:
+        found = _request_actions(build.plugin, _listed(build.job, build.parameters), build.causes)
+        if build.interrupted:
+            found.append(Shown("jenkins.model.InterruptedBuildAction"))
+        if build.tests is not None:
+            counts = [int(str(build.tests.get(name, 0))) for name in ("failCount", "skipCount", "passCount")]
+            total = sum(counts)
+            found.append(
+                Shown("hudson.tasks.junit.TestResultAction").add(
+                    2, failCount=counts[0], skipCount=counts[1], totalCount=total, urlName="testReport"
+                )
+            )
+        here = f"{self.root}{build.path}"
+        display = Shown("org.jenkinsci.plugins.displayurlapi.actions.RunDisplayAction").add(1, artifactsUrl=f"{here}artifact")
+        display.add(1, changesUrl=f"{self.root}{build.job.path}changes", displayUrl=here, testsUrl=f"{here}testReport")
+        pipeline = [Shown(""), Shown("org.jenkinsci.plugins.workflow.job.views.FlowGraphAction"), *(Shown("") for _ in range(3))]
+        return [*found, Shown(""), display, *(pipeline if build.job.config.kind.endswith("WorkflowJob") else [])]
 
     # -- the queue
 
@@ -184,7 +214,14 @@ class Shapes:
     def queue(self) -> Shown:
         """The queue, what came last first."""
         shown = Shown("hudson.model.Queue").add(1, discoverableItems=[])
-        return shown.add(1, items=lambda: [self.item(item) for item in reversed(self._core.queue.values())])
+        return shown.add(1, inline=True, items=lambda: [self.item(item) for item in self._queued()])
+
+    def _queued(self) -> list[Item]:
+        """Return the items as Jenkins lists them: in their quiet period, blocked, then those that wait for a node, newest first."""
+        found: dict[str, list[Item]] = {"WaitingItem": [], "BlockedItem": [], "BuildableItem": []}
+        for item in self._core.queue.values():
+            found[self._core.why(item)[0]].append(item)
+        return [*sorted(found["WaitingItem"], key=lambda item: item.due), *found["BlockedItem"], *reversed(found["BuildableItem"])]
 
     # -- nodes
 
@@ -192,29 +229,44 @@ class Shapes:
         """All nodes."""
         nodes = self._core.nodes
         busy = sum(len(node.running) for node in nodes)
-        shown = Shown("hudson.model.ComputerSet").add(1, busyExecutors=busy, computer=[self.computer(node) for node in nodes])
+        shown = Shown("hudson.model.ComputerSet").add(1, busyExecutors=busy)
+        shown.add(1, inline=True, computer=[self.computer(node) for node in nodes])
         return shown.add(1, displayName="Nodes", totalExecutors=sum(node.spec.executors for node in nodes if node.up))
 
     def computer(self, node: Node) -> Shown:
         """A node, with what its executors do."""
         agent = bool(node.name)
-        shown = Shown("hudson.slaves.SlaveComputer" if agent else "hudson.model.Hudson$MasterComputer").add(2, actions=[])
-        shown.add(2, assignedLabels=[self._label(label) for label in sorted(node.labels)])
+        icon = "symbol-computer" if node.up else "symbol-computer-disconnected" if node.temporarily else "symbol-computer-offline"
+        shown = Shown("hudson.slaves.SlaveComputer" if agent else "hudson.model.Hudson$MasterComputer").add(1, actions=[])
+        shown.add(1, assignedLabels=lambda: self._labels(node))
         default = "" if agent else "the Jenkins controller's built-in node"
-        shown.add(2, description=node.spec.description or default, displayName=node.display)
-        shown.add(2, executors=lambda: [self._executor(node, number) for number in range(node.spec.executors)])
-        shown.add(2, icon="symbol-computer", iconClassName="symbol-computer", idle=not node.running, jnlpAgent=False)
-        shown.add(2, launchSupported=True, loadStatistics=Shown("hudson.model.Label$1"), manualLaunchAllowed=True, monitorData={})
-        cause = Shown("hudson.slaves.OfflineCause$ByCLI").add(2, timestamp=0, description=node.reason) if not node.up else None
-        shown.add(2, numExecutors=node.spec.executors, offline=not node.up, offlineCause=cause, offlineCauseReason=node.reason)
-        shown.add(2, oneOffExecutors=[], temporarilyOffline=node.temporarily)
-        return shown.add(2, absoluteRemotePath=f"/srv/agents/{node.name}" if node.up else None) if agent else shown
+        shown.add(1, description=node.spec.description or default, displayName=node.display)
+        shown.add(1, executors=lambda: [self._executor(node, number) for number in range(node.spec.executors)])
+        shown.add(1, icon=icon, iconClassName=icon, idle=not node.running, jnlpAgent=False)
+        shown.add(1, launchSupported=True, loadStatistics=_load(), manualLaunchAllowed=True, monitorData={})
+        cause = _offline_cause(node)
+        shown.add(1, numExecutors=node.spec.executors, offline=not node.up, offlineCause=cause, offlineCauseReason=node.reason)
+        shown.add(1, oneOffExecutors=[], temporarilyOffline=node.temporarily)
+        return shown.add(1, absoluteRemotePath=None if node.offline else f"/srv/agents/{node.name}") if agent else shown
 
-    def _label(self, name: str) -> Shown:
-        """A label, with its nodes for those who ask for them by a tree."""
-        having = [node for node in self._core.nodes if name in node.labels]
-        nodes = [Shown("").add(2, nodeName=node.name).add(1, mode="EXCLUSIVE" if node.spec.exclusive else "NORMAL") for node in having]
-        return Shown("").add(3, name=name).add(0, nodes=nodes)
+    def _labels(self, node: Node | None) -> list[Shown]:
+        return [self._label(label) for label in sorted(node.labels)] if node else []
+
+    def _label(self, label: str) -> Shown:
+        nodes = [node for node in self._core.nodes if label in node.labels]
+        up = [node for node in nodes if node.up]
+        total, busy = sum(node.spec.executors for node in up), sum(len(node.running) for node in up)
+        shown = Shown("").add(1, actions=[], busyExecutors=busy, clouds=[], description=None, idleExecutors=total - busy)
+        shown.add(1, loadStatistics=_load()).add(2, name=label).add(1, nodes=lambda: [self._node(node) for node in nodes], offline=not up)
+        tied = [job for job in self._core.jobs.values() if job.config.label == label]
+        return shown.add(1, tiedJobs=lambda: [self.job(job) for job in tied], totalExecutors=total, propertiesList=[])
+
+    def _node(self, node: Node) -> Shown:
+        if not node.name:
+            return self.hudson()
+        shown = Shown("hudson.slaves.DumbSlave").add(1, assignedLabels=lambda: self._labels(node))
+        shown.add(1, mode="EXCLUSIVE" if node.spec.exclusive else "NORMAL", nodeDescription=node.spec.description)
+        return shown.add(999, nodeName=node.name).add(1, numExecutors=node.spec.executors)
 
     def _executor(self, node: Node, number: int) -> Shown:
         build = node.running.get(number)
@@ -227,7 +279,36 @@ class Shapes:
         return shown.add(1, idle=build is None, likelyStuck=stuck, number=number, progress=progress)
 
 
+_USER_PROPERTIES = (
+    "hudson.model.MyViewsProperty",
+    "org.jenkinsci.plugins.displayurlapi.user.PreferredProviderUserProperty",
+    "hudson.model.PaneStatusProperties",
+    "jenkins.security.seed.UserSeedProperty",
+    "hudson.search.UserSearchProperty",
+    "hudson.model.TimeZoneProperty",
+    "hudson.security.HudsonPrivateSecurityRealm$Details",
+)
+_LOAD = (
+    *(f"{kind}Executors" for kind in ("available", "busy", "connecting", "defined", "idle", "online")),
+    "queueLength",
+    "totalExecutors",
+)
 _DEFINITION = "hudson.model.ParametersDefinitionProperty"
+
+
+def _load() -> Shown:
+    shown = Shown("hudson.model.Label$1")
+    for name in _LOAD:
+        shown.add(1, **{name: Shown("")})  # type: ignore[arg-type]  # none of them is called inline
+    return shown
+
+
+def _offline_cause(node: Node) -> Shown | None:
+    if node.up:
+        return None
+    kind = "UserCause" if node.temporarily else "ChannelTermination"
+    text = f"Disconnected by admin : {node.reason}" if node.temporarily else node.reason
+    return Shown(f"hudson.slaves.OfflineCause${kind}").add(1, timestamp=0, description=text)
 
 
 def color(job: Job) -> str:
@@ -255,16 +336,18 @@ def health(job: Job) -> list[Shown]:
 def _properties(job: Job) -> list[Shown]:
     found = [Shown("jenkins.model.BuildDiscarderProperty")] if job.config.discards else []
     if job.config.parameters:
-        found.append(Shown(_DEFINITION).add(1, parameterDefinitions=[_definition(p, named=True) for p in job.config.parameters]))
+        found.append(_declared(job))
     return found
 
 
-def _definition(parameter: Parameter, named: bool) -> Shown:
+def _declared(job: Job) -> Shown:
+    return Shown(_DEFINITION).add(2, parameterDefinitions=[_definition(parameter) for parameter in job.config.parameters])
+
+
+def _definition(parameter: Parameter) -> Shown:
     value: Any = parameter.default == "true" if parameter.kind.startswith("Boolean") else parameter.default
-    default = Shown(parameter.value_kind)
-    if named:
-        default.add(3, name=parameter.name)
-    shown = Shown(f"hudson.model.{parameter.kind}").add(3, defaultParameterValue=default.add(3, value=value))
+    default = Shown(parameter.value_kind).add(3, name=parameter.name).add(4, value=value)
+    shown = Shown(f"hudson.model.{parameter.kind}").add(3, defaultParameterValue=default)
     shown.add(3, description=parameter.description, name=parameter.name, type=parameter.kind)
     return shown.add(3, choices=list(parameter.choices)) if parameter.choices else shown
 
@@ -274,15 +357,8 @@ def _build_kind(job: Job) -> str:
     return kind.replace("WorkflowJob", "WorkflowRun").replace("FreeStyleProject", "FreeStyleBuild").replace("MatrixProject", "MatrixBuild")
 
 
-def _build_actions(build: Build) -> list[Shown]:
-    found = _request_actions(build.plugin, _listed(build.job, build.parameters), build.causes)
-    if build.interrupted:
-        found.append(Shown("jenkins.model.InterruptedBuildAction"))
-    if build.tests is not None:
-        counts = {name: build.tests.get(name, 0) for name in ("failCount", "skipCount")}
-        total = sum(int(str(build.tests.get(name, 0))) for name in ("failCount", "skipCount", "passCount"))
-        found.append(Shown("hudson.tasks.junit.TestResultAction").add(2, **counts, totalCount=total, urlName="testReport"))
-    return [*found, Shown(""), Shown("org.jenkinsci.plugins.displayurlapi.actions.RunDisplayAction")]
+def _cells(job: Job) -> list[str]:
+    return [f"{name}={value}" for name, values in job.config.axes[:1] for value in values]
 
 
 def _listed(job: Job, parameters: Any) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -117,7 +118,9 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         del request
-        log.debug("fake_jenkins.connection_failed", client=client_address, exc_info=True)
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.error("fake_jenkins.request_failed", client=client_address, exc_info=True)
 
     def break_off(self) -> None:
         """End every connection."""

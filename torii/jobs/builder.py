@@ -12,8 +12,8 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-from torii.jobs.files import JobFiles
-from torii.jobs.template import JOB, TemplateProblem
+from torii.jobs.definition import TemplateProblem
+from torii.jobs.files import JOB, JobFiles
 from torii.jobs.xml import serialise
 
 _LOCK = threading.Lock()  # it keeps caches in class attributes, and has never heard of threads

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torii.errors import UserError
+from torii.errors import OperatorError, UserError
 from torii.model.ids import ProjectName
 from torii.model.job import JobDefinition
 
 OWNERSHIP_MARK = "<!-- made by torii -->"
 """Stands in the description of every job that Torii made. A job without it is not Torii's, and is never touched."""
+
+
+class TemplateProblem(OperatorError):  # noqa: N818 (the others of its branch are called by what is wrong, too)
+    """A job template or macro is wrong: whoever put it there has to mend it."""
 
 
 class JobError(UserError):

@@ -13,6 +13,10 @@ TEMPLATES = "job-templates"
 MACROS = "jjb"
 OWN = "Torii's own"
 
+JOB = "job.yaml.j2"
+CONTAINER = "container.sh.j2"
+LIMITED = "limited.sh.j2"
+
 _SUFFIXES = {TEMPLATES: (".j2",), MACROS: (".yaml", ".yml")}
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from torii.jobs import builder
-from torii.jobs.definition import JobSource, Outline, RenderedJob
+from torii.jobs.definition import JobSource, Outline, RenderedJob, TemplateProblem
 from torii.jobs.files import JobFiles, own_files
 from torii.jobs.marks import Mark, digest
 from torii.jobs.memo import Memo, key_of
 from torii.jobs.names import changed_job_name, job_name
 from torii.jobs.plugins import OWN_WORKER, relevant
-from torii.jobs.template import JobTemplates, TemplateProblem
 from torii.model.build import BuildRequest
+
+if TYPE_CHECKING:
+    from torii.jobs.template import JobTemplates
 
 _KEPT = 20_000
 """Rendered jobs kept: some 100 MB at most, and more than a farm of 1,000 projects has."""
@@ -36,7 +39,7 @@ class JobLibrary:
         self._lock = threading.Lock()
         self._made: OrderedDict[_Key, RenderedJob] = OrderedDict()
         self._files = files or own_files()
-        self._templates = JobTemplates(self._files, url)
+        self._templates: JobTemplates | None = None
 
     @property
     def files(self) -> JobFiles:
@@ -47,14 +50,14 @@ class JobLibrary:
         """Render with `files` from now on."""
         if files.digest == self._files.digest:
             return
-        templates = JobTemplates(files, self.url)
         with self._lock:
-            self._files, self._templates = files, templates
+            self._files, self._templates = files, None
             self._made.clear()
 
     def warm_up(self) -> None:
         """Do now what would make the first job slow."""
         builder.warm_up()
+        self._in_use()
 
     def render(self, jobs: Sequence[JobSource], plugins: Iterable[str] = OWN_WORKER) -> list[RenderedJob]:
         """Return `jobs` rendered for a Jenkins with `plugins`, in order, with one call of Jenkins Job Builder for all that are new.
@@ -98,11 +101,18 @@ class JobLibrary:
 
     def yaml(self, source: JobSource, plugins: Iterable[str] = OWN_WORKER, mark: Mark | None = None, folder: str = "") -> str:
         """Return what Jenkins Job Builder is given for a job, for those who give it to theirs. Raises as `render` does."""
-        return self._templates.yaml(source, relevant(plugins), mark, folder)
+        return self._in_use()[0].yaml(source, relevant(plugins), mark, folder)
+
+    def _in_use(self) -> tuple[JobTemplates, JobFiles]:
+        from torii.jobs.template import JobTemplates  # here: where nothing is to be made, nobody has to wait for Jinja2
+
+        with self._lock:
+            if self._templates is None:
+                self._templates = JobTemplates(self._files, self.url)
+            return self._templates, self._files
 
     def _make(self, sources: Sequence[JobSource], plugins: tuple[str, ...]) -> dict[JobSource, RenderedJob]:
-        with self._lock:
-            templates, files = self._templates, self._files
+        templates, files = self._in_use()
         made: dict[JobSource, RenderedJob] = {}
         while left := [source for source in sources if source not in made]:
             # Two definitions of one job (the branch's, and a change's) cannot be in one call: the first of each name goes first.

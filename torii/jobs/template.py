@@ -19,31 +19,18 @@ from typing import Any
 from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 
-from torii.errors import OperatorError, ToriiError
+from torii.errors import ToriiError
 from torii.jobs.ant import ant_list
-from torii.jobs.definition import OWNERSHIP_MARK, JobError, JobSource
-from torii.jobs.files import JobFiles
+from torii.jobs.definition import OWNERSHIP_MARK, JobSource, TemplateProblem
+from torii.jobs.files import CONTAINER, JOB, LIMITED, JobFiles
+from torii.jobs.limits import archived, check
 from torii.jobs.marks import Mark, with_mark
 from torii.jobs.names import job_name
-from torii.jobs.parameters import PARAMETERS, RESERVED
+from torii.jobs.parameters import PARAMETERS
 from torii.jobs.plugins import JUNIT, TIMEOUT
 from torii.model.job import JobDefinition
 
-_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""What no XML 1.0 document can hold, escaped or not (https://www.w3.org/TR/xml/#charsets)."""
 _NOT_YAML = re.compile("[\x7f-\x9f\ufeff\u2028\u2029]")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,254}")
-_LABEL = re.compile(r"[\w.&|!()<> +-]{1,200}")
-
-
-class TemplateProblem(OperatorError):  # noqa: N818 (the others of its branch are called by what is wrong, too)
-    """A job template or macro is wrong: whoever put it there has to mend it."""
-
-
-JOB = "job.yaml.j2"
-CONTAINER = "container.sh.j2"
-LIMITED = "limited.sh.j2"
 
 
 class JobTemplates:
@@ -80,7 +67,7 @@ class JobTemplates:
                 variables=_variables(job),
                 minutes=max(1, math.ceil(job.timeout / 60)),
                 junit=junit,
-                archived=ant_list((*_archived(job), *(() if junit else job.reports.junit))),
+                archived=ant_list((*archived(job), *(() if junit else job.reports.junit))),
                 template=template_of(source, plugins),
                 script=partial(self._script, job, plugins),
             )
@@ -138,28 +125,6 @@ def template_of(source: JobSource, plugins: tuple[str, ...]) -> str:
     return "" if TIMEOUT.plugin in plugins else LIMITED
 
 
-def check(source: JobSource) -> None:
-    """Raise `JobError` for a job that Jenkins' XML, a shell or a container engine cannot take."""
-    job = source.job
-    where = f"{source.project}, branch {source.branch}, job {job.name}"
-    texts = [("run", job.run), ("environment.label", job.label or ""), *((f"variable {name}", value) for name, value in job.variables)]
-    texts += [("a report or artifact", path) for path in (*job.reports.junit, *_archived(job))]
-    for what, text in texts:
-        if found := _NOT_XML.search(text):
-            raise JobError(
-                f"{where}: {what} holds the character U+{ord(found[0]):04X}, which no Jenkins job can hold; write it as an escape"
-            )
-    for name, _ in job.variables:
-        if not _VARIABLE.fullmatch(name) or name.startswith(RESERVED):
-            raise JobError(
-                f"{where}: a variable cannot be called {name[:80]!r}; use letters, digits and `_`, and no name that begins with {RESERVED}"
-            )
-    if job.image is not None and not _IMAGE.fullmatch(job.image):
-        raise JobError(f"{where}: {job.image[:80]!r} is no name of a container image")
-    if job.label is not None and not _LABEL.fullmatch(job.label):
-        raise JobError(f"{where}: {job.label[:80]!r} is no node label")
-
-
 def _variables(job: JobDefinition) -> list[dict[str, str]]:
     settings = [{"name": "TORII_TIMEOUT", "value": str(job.timeout), "text": "Seconds after which Torii's own worker stops the build."}]
     if job.image:
@@ -169,11 +134,6 @@ def _variables(job: JobDefinition) -> list[dict[str, str]]:
             {"name": "TORII_COMMENTS", "value": ant_list((job.reports.comments,)), "text": "Comments on files, for Torii to read."}
         )
     return settings + [{"name": name, "value": value, "text": "From torii.yml."} for name, value in job.variables]
-
-
-def _archived(job: JobDefinition) -> tuple[str, ...]:
-    extra = (job.reports.coverage, job.reports.comments)
-    return tuple(dict.fromkeys([*job.artifacts, *(path for path in extra if path)]))
 
 
 def _interpreter(run: str) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torii.jobs import builder
 from torii.jobs.definition import JobSource
+from torii.jobs.files import JOB
 from torii.jobs.library import JobLibrary
 from torii.jobs.plugins import relevant
-from torii.jobs.template import JOB, template_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Given:
 
 def trace(library: JobLibrary, source: JobSource, plugins: Iterable[str]) -> list[Given]:
     """Return what gave something to the job of `source`, in a Jenkins with `plugins`. Raises as `JobLibrary.render` does."""
+    from torii.jobs.template import template_of  # here: see torii.jobs.library
+
     present = relevant(plugins)
     files = library.files
     found = [

@@ -18,7 +18,7 @@ from torii.git.errors import UnsafeNameError
 from torii.git.mirror import mirror_path
 from torii.git.names import check_ref
 from torii.jobs.definition import JobError, JobSource
-from torii.jobs.template import check
+from torii.jobs.limits import check
 from torii.model.glob import matches
 from torii.model.ids import ProjectName, Sha
 from torii.model.job import ProjectConfig

@@ -14,10 +14,10 @@ from tests.support.jobs_lab import ONE, TWO, JobsLab
 from tests.support.waiting import wait_until
 from torii.errors import OperatorError, UserError
 from torii.jobs.apply import perform
+from torii.jobs.definition import TemplateProblem
 from torii.jobs.look import look
 from torii.jobs.plan import Deed
 from torii.jobs.team import open_library
-from torii.jobs.template import TemplateProblem
 from torii.jobs.wanted import WantedReader
 from torii.jobs.xml import same
 from torii.model.ids import ProjectName

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 
 from torii.jobs import OWNERSHIP_MARK, PARAMETERS, JobError, JobLibrary, JobSource, build_parameters, changed_job_name
+from torii.jobs.definition import TemplateProblem
 from torii.jobs.files import own_files
-from torii.jobs.template import TemplateProblem
 from torii.model.build import BuildRequest
 from torii.model.ids import BuildId, BuildSetId, ChangeId, PipelineName, ProjectName, Sha
 from torii.model.job import JobDefinition, JobReports

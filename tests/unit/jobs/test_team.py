@@ -10,9 +10,9 @@ import pytest
 from tests.support.jobs_lab import JobsLab
 from torii.git import GitError
 from torii.jobs import JobSource
+from torii.jobs.definition import TemplateProblem
 from torii.jobs.plugins import OPTIONAL
 from torii.jobs.team import ConfigProjectError, last_good, open_library, refresh
-from torii.jobs.template import TemplateProblem
 from torii.jobs.trace import trace
 from torii.model.ids import ProjectName
 from torii.model.job import JobDefinition

@@ -1,185 +1,271 @@
-"""A web server on loopback that answers as a test says: the fake Jenkins is as Jenkins is, this is whatever else one may meet."""
+"""Gearman as it was recorded between clients, a server and a real Jenkins' plug-in, said again to a server and the fake's plug-in."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import socket
-import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
-from torii.config.settings import JenkinsSettings, Secret
+from gear import constants
 
-VERSION = "2.372"
+from tests.support.jenkins_recorded import RECORDINGS
+from tests.support.waiting import wait_until
+from torii.testing.jenkins import FakeJenkins
 
+NAMES = dict(constants.types)
+NUMBERS = {name: number for number, name in NAMES.items()}
+_HEADER = struct.Struct("!4sii")
+_ENDS = ("WORK_FAIL", "WORK_EXCEPTION")
+_LIMIT = 10.0
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request. `query` has the parameters of the address, `form` those of the body; `line` is the client's port."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-    line: int
-
-    @property
-    def form(self) -> dict[str, str]:
-        return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+Event = list[Any] | dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What it is answered with. A `body` of pieces is sent in chunks, each when it is made. `cut`: reset after so many bytes.
+def events_of(scenario: str) -> list[Event]:
+    found: list[Event] = json.loads((RECORDINGS / "gearman" / f"{scenario}.json").read_text())
+    return found
 
-    `holds`: nothing is said until the server closes.
+
+class Wire:
+    """Cuts what arrives over a connection into packets: the type's name, and its arguments."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._buffer = b""
+
+    def read(self) -> tuple[str, list[bytes]] | None:
+        """Return the next packet, None at the end. Raises TimeoutError."""
+        while len(self._buffer) < _HEADER.size or len(self._buffer) < _HEADER.size + _HEADER.unpack_from(self._buffer)[2]:
+            data = self.sock.recv(1 << 18)
+            if not data:
+                return None
+            self._buffer += data
+        _, kind, length = _HEADER.unpack_from(self._buffer)
+        data, self._buffer = self._buffer[_HEADER.size : _HEADER.size + length], self._buffer[_HEADER.size + length :]
+        return NAMES[kind], data.split(b"\0", _arguments(NAMES[kind])) if data else []
+
+
+def _arguments(kind: str) -> int:
+    return 3 if kind == "JOB_ASSIGN_UNIQ" else 2
+
+
+class Client:
+    """A client that says what it is told, and hears every packet."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        sock = socket.create_connection(address, timeout=_LIMIT)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._wire = Wire(sock)
+
+    def send(self, kind: str, *arguments: str | bytes) -> None:
+        data = b"\0".join(each.encode() if isinstance(each, str) else each for each in arguments)
+        self._wire.sock.sendall(_HEADER.pack(constants.REQ, NUMBERS[kind], len(data)) + data)
+
+    def next(self, limit: float = _LIMIT) -> tuple[str, list[bytes]] | None:
+        """Return the next packet, None where none comes within `limit` seconds."""
+        self._wire.sock.settimeout(limit)
+        try:
+            return self._wire.read()
+        except TimeoutError:
+            return None
+
+    def close(self) -> None:
+        self._wire.sock.close()
+
+
+class Replay:
+    """Says as clients what was recorded, and does in the lab what was done: `acts` by the number of an event, or by a note's text.
+
+    Builds are held; where the end of one was recorded it is released with that result, or aborted by `abort`.
     """
 
-    status: int = 200
-    body: bytes | Iterable[bytes] = b""
-    kind: str = "text/html;charset=utf-8"
-    headers: dict[str, str] = field(default_factory=dict)
-    cut: int | None = None
-    holds: bool = False
+    def __init__(self, lab: FakeJenkins, address: tuple[str, int], acts: Mapping[int | str, Callable[[], object]] | None = None) -> None:
+        self.lab, self._address, self._acts = lab, address, acts or {}
+        self._clients: dict[str, Client] = {}
+        self._handles: dict[str, str] = {}
+        self._waiting: dict[str, list[tuple[str, list[bytes]]]] = {}
+        self.cancels = False
+        """Whether a WORK_FAIL or WORK_EXCEPTION comes of an item that is taken out of Jenkins' queue."""
+        self.abort: Callable[[str, int], object] = lambda job, number: lab.stop_build(job, number)
 
+    def run(self, events: list[Event]) -> list[str]:
+        """Return in what the packets differ that the clients get."""
+        self._number(events)
+        found: list[str] = []
+        for number, event in enumerate(events):
+            self._acts.get(number, lambda: None)()
+            if isinstance(event, dict):
+                self._acts.get(event["note"], lambda: None)()
+            elif event[0].startswith("C"):
+                found += self._say(event) if event[2] == "c>s" else self._hear(number, event)
+            if found:
+                break
+        for client in self._clients.values():
+            client.close()
+        return found
 
-def said(found: object, **headers: str) -> Answer:
-    """Jenkins' JSON."""
-    return Answer(body=json.dumps(found).encode(), kind="application/json;charset=utf-8", headers={"X-Jenkins": VERSION, **headers})
+    def _number(self, events: list[Event]) -> None:
+        """Have each job go on with the number that it had when it was recorded."""
+        for event in reversed(events):
+            if isinstance(event, list) and event[3] == "WORK_DATA" and event[0].startswith("C"):
+                said = json.loads(event[4][1])
+                if said["name"] in self.lab.jobs:
+                    self.lab.jobs[said["name"]].next_number = said["number"]
 
+    def _say(self, event: list[Any]) -> list[str]:
+        conn, _, _, kind, arguments = event
+        if conn not in self._clients:
+            self._clients[conn] = Client(self._address)
+        if arguments == "BIG":
+            arguments = ["build:plain", "big", json.dumps({"PARAM_A": "x" * 65536})]
+        said = [bytes.fromhex(each["hex"]) if isinstance(each, dict) else each for each in arguments]
+        self._clients[conn].send(kind, *[self._handles.get(each, each) if isinstance(each, str) else each for each in said])
+        return []
 
-def sent_on(location: str, status: int = 302) -> Answer:
-    return Answer(status, headers={"Location": location})
+    def _hear(self, number: int, event: list[Any]) -> list[str]:
+        conn, _, _, kind, arguments = event
+        where = f"event {number} ({kind} {arguments!s:.150})"
+        self._let_happen(kind, arguments)
+        handle = arguments[0].partition("\0")[0] if kind.startswith(("WORK", "STATUS")) else ""
+        packet = self._next(conn, kind, self._handles.get(handle, handle).encode())
+        if packet is None:
+            return [f"{where}: nothing came"]
+        if packet[0] != kind:
+            return [f"{where}: {packet[0]} {packet[1]!r:.300} came"]
+        if kind == "JOB_CREATED":
+            self._handles[arguments[0]] = packet[1][0].decode()
+        return [f"{where}: {each}" for each in self._differ(kind, arguments, packet[1])]
 
+    def _next(self, conn: str, kind: str, handle: bytes) -> tuple[str, list[bytes]] | None:
+        """Return the next packet about the job with that handle, or of its kind where it is about none. Those of other jobs wait."""
+        waiting = self._waiting.setdefault(conn, [])
+        while True:
+            for packet in waiting:
+                if packet[1][:1] == [handle] if handle else packet[0] == kind:
+                    waiting.remove(packet)
+                    return packet
+            packet = self._clients[conn].next()
+            if packet is None:
+                return waiting.pop(0) if waiting else None
+            waiting.append(packet)
 
-def jetty(status: int, reason: str) -> Answer:
-    """An error page of Jetty's, which says of itself what the status means."""
-    rows = f"<tr><th>STATUS:</th><td>{status}</td></tr>\n<tr><th>MESSAGE:</th><td>{reason}</td></tr>"
-    head = f"<html>\n<head>\n<title>Error {status} {reason}</title>\n</head>\n"
-    page = f"{head}<body><h2>HTTP ERROR {status} {reason}</h2>\n<table>{rows}</table></body>"
-    return Answer(status, page.encode(), "text/html;charset=iso-8859-1")
-
-
-def oops(status: int = 500) -> Answer:
-    """Jenkins' page for what it did not expect, with scripts and styles around little text."""
-    head = "<html><head><style>body {color: red}</style></head>"
-    page = f"{head}<body>Oops! A problem occurred while processing the request.<script>x('y')</script></body>"
-    return Answer(status, page.encode(), headers={"X-Jenkins": VERSION})
-
-
-def denied(user: str, permission: str, name: str) -> Answer:
-    """Jenkins' page for somebody whom it knows, and does not let."""
-    page = f"<html><title>Jenkins</title><body><a>log out</a><h1>Access Denied</h1>{user} is missing the {permission} permission</body>"
-    return Answer(403, page.encode(), headers={"X-You-Are-Authenticated-As": user, "X-Required-Permission": name})
-
-
-def login_needed(path: str = "/job/a/build") -> Answer:
-    """Jenkins' page for nobody in particular: it sends a browser on to the login."""
-    page = (
-        f"<html><head><meta http-equiv='refresh' content='1;url=/login?from={path}'/>"
-        "<script>window.location.replace('/login');</script></head>"
-        "<body style='background-color:white; color:white;'>\n\n\nAuthentication required\n<!--\n-->\n\n</body></html>"
-    )
-    return Answer(403, page.encode(), headers={"X-Jenkins": VERSION})
-
-
-@dataclass
-class ScriptedJenkins:
-    """Answers each request with what `answer` returns for it. Use in a `with` statement."""
-
-    answer: Callable[[Asked], Answer]
-    tls: ssl.SSLContext | None = None
-    asked: list[Asked] = field(default_factory=list)
-
-    def __enter__(self) -> ScriptedJenkins:
-        self.closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        if self.tls is not None:
-            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="scripted-jenkins", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._thread.join(20)
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
-
-    def settings(self, token: Secret | None = None, path: str = "", **given: Any) -> JenkinsSettings:
-        return JenkinsSettings("ci", self.url + path, token=token, **{"timeout": 5.0, **given})
-
-    @property
-    def paths(self) -> list[str]:
-        """What was asked, as `METHOD /path`."""
-        return [f"{asked.method} {asked.path}" for asked in self.asked]
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is what the tests are about."""
-
-
-def _handler(owner: ScriptedJenkins) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
-
-        def do_GET(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            parts = urlsplit(self.path)
-            asked = Asked(
-                self.command,
-                unquote(parts.path),
-                dict(parse_qsl(parts.query, keep_blank_values=True)),
-                dict(self.headers),
-                self.rfile.read(length),
-                self.client_address[1],
-            )
-            owner.asked.append(asked)
-            self._say(owner.answer(asked))
-
-        do_POST = do_GET  # noqa: N815 - the names of http.server
-
-        def _say(self, answer: Answer) -> None:
-            if answer.holds:
-                owner.closing.wait()
-                self.close_connection = True
+    def _let_happen(self, kind: str, arguments: list[str]) -> None:
+        if kind == "WORK_COMPLETE" and arguments[1].startswith("{"):
+            said = json.loads(arguments[1])
+            build = self.lab.wait(lambda: self.lab.build(said["name"], said["number"]), 5.0, required=False)
+            if build is None or not build.held:
                 return
-            whole = isinstance(answer.body, bytes)
-            self.send_response_only(answer.status, answer.headers.get("reason"))
-            for name, value in {"Content-Type": answer.kind, **answer.headers}.items():
-                self.send_header(name, value)
-            self.send_header(
-                *(("Content-Length", str(len(answer.body))) if isinstance(answer.body, bytes) else ("Transfer-Encoding", "chunked"))
-            )
-            self.end_headers()
-            for piece in [answer.body] if isinstance(answer.body, bytes) else answer.body:
-                shown = piece if answer.cut is None else piece[: answer.cut]
-                self.wfile.write(shown if whole else b"%x\r\n%s\r\n" % (len(shown), shown))
-                self.wfile.flush()
-            if answer.cut is not None:
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.close_connection = True
-                self.connection.close()
-            elif not whole:
-                self.wfile.write(b"0\r\n\r\n")
+            if said["result"] == "ABORTED":
+                if not build.interrupted:
+                    self.abort(said["name"], said["number"])
+            else:
+                self.lab.release(said["name"], said["number"], said["result"])
+        elif kind in _ENDS and self.cancels and self.lab.wait(lambda: any(item.plugin for item in self.lab.queue())):
+            with self.lab.core.lock:
+                self.lab.core.cancel(max(self.lab.queue(), key=lambda item: (item.stuck_forever, item.id)))
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of http.server
-            pass
+    def _differ(self, kind: str, recorded: list[Any], actual: list[bytes]) -> list[str]:
+        if kind in ("WORK_DATA", "WORK_COMPLETE") and recorded[1].startswith("{"):
+            return _differ_facts(json.loads(recorded[1]), json.loads(actual[1]))
+        if kind in ("WORK_COMPLETE", "WORK_EXCEPTION"):
+            text = b"\0".join(actual[1:]).decode().partition("\n")[0]
+            return [] if _exception(recorded[1]) == _exception(text) else [f"{text!r:.300}"]
+        if kind in ("WORK_STATUS", "STATUS_RES") and len(recorded) != len(b"\0".join(actual).split(b"\0")):
+            return [f"{actual!r} has another number of arguments"]
+        return []
 
-    return Handler
+
+def _differ_facts(recorded: dict[str, Any], actual: dict[str, Any]) -> list[str]:
+    """Compare what is said of a build. Which node it runs on is chance, and so is what a real one says of it."""
+    if recorded.keys() != actual.keys():
+        return [f"keys {sorted(actual)} where {sorted(recorded)} were recorded"]
+    found = [f"{name} is {actual[name]!r}" for name in recorded if type(recorded[name]) is not type(actual[name])]
+    found += [f"{name} is {actual[name]!r}" for name in ("name", "number", "manager", "result") if recorded.get(name) != actual.get(name)]
+    path = re.sub(r"^http://[^/]+", "", actual.get("url", ""))
+    return found if path == re.sub(r"^http://[^/]+", "", recorded.get("url", "")) else [*found, f"url is {path!r}"]
+
+
+def _exception(text: str) -> str:
+    """Return what of an exception does not depend on where in the text gson was."""
+    return re.sub(r" at line \d+ column \d+ path .*|[\s\d]+$", "", text.removeprefix("java.lang.RuntimeException: ")).strip()
+
+
+class Tap:
+    """Stands between workers and a Gearman server, and notes every packet: connection, direction, type, arguments."""
+
+    def __init__(self, server: tuple[str, int]) -> None:
+        self._server = server
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+        self.packets: list[tuple[int, str, str, list[bytes]]] = []
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, name="tap", daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            for number in range(10_000):
+                inside, _ = self._listener.accept()
+                outside = socket.create_connection(self._server, timeout=_LIMIT)
+                outside.settimeout(None)
+                for sock in (inside, outside):
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    self._open.append(sock)
+                for pair in ((inside, outside, "c>s"), (outside, inside, "s>c")):
+                    threading.Thread(target=self._pass, args=(number, *pair), name=f"tap-{number}", daemon=True).start()
+
+    def _pass(self, number: int, source: socket.socket, target: socket.socket, way: str) -> None:
+        wire = Wire(source)
+        with contextlib.suppress(OSError):
+            while (packet := wire.read()) is not None:
+                self.packets.append((number, way, *packet))
+                magic = constants.REQ if way == "c>s" else constants.RES
+                data = b"\0".join(packet[1])
+                target.sendall(_HEADER.pack(magic, NUMBERS[packet[0]], len(data)) + data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for sock in self._open:
+            sock.close()
+
+    def said(self, since: int = 0) -> dict[str, list[str]]:
+        """Return what each worker said, by its name: packets as `CAN_DO build:app`, in order; the names are those it gave last."""
+        found: dict[int, list[str]] = {}
+        names: dict[int, str] = {}
+        for place, (number, way, kind, arguments) in enumerate(self.packets[:]):
+            if way == "c>s":
+                if kind == "SET_CLIENT_ID":
+                    names[number] = arguments[0].decode()
+                if place >= since:
+                    found.setdefault(number, []).append(" ".join([kind, *(each.decode("utf-8", "replace") for each in arguments)]))
+        return {names[number]: said for number, said in found.items()}
+
+
+def recorded_words(events: list[Event]) -> Iterator[tuple[str, list[str]]]:
+    """Yield what each worker of the recorded Jenkins said, connection by connection, under the name that it gave last."""
+    conns: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for event in events:
+        if isinstance(event, list) and event[0].startswith("J") and event[2] == "c>s":
+            names[event[0]] = event[1]
+            conns.setdefault(event[0], []).append(" ".join([event[3], *event[4]]))
+    for conn, said in conns.items():
+        yield names[conn], said
+
+
+def settled(tap: Tap, since: int = 0) -> dict[str, list[str]]:
+    """Return what the workers said once the last word of each is that it sleeps."""
+
+    def all_asleep() -> dict[str, list[str]] | None:
+        said = tap.said(since)
+        return said if said and all(words[-1] == "PRE_SLEEP" for words in said.values()) else None
+
+    return wait_until(all_asleep)  # type: ignore[return-value]  # nothing but an answer ends the waiting

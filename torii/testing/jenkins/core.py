@@ -90,15 +90,15 @@ class Core:
         self._told()
 
     def delete(self, job: Job) -> None:
-        """Delete `job` with all that is in it; what runs of it is aborted."""
+        """Delete `job` with all that is in it. What runs of it is aborted; the Gearman plug-in is told when that has ended, not before."""
         for each in [each for each in self.jobs.values() if each is job or each.name.startswith(f"{job.name}/")]:
             self._cancel_all(each)
             del self.jobs[each.name]
-            for build in list(each.builds.values()):
-                build.gone = True
-                if build.building:
-                    self.interrupt(build, "SYSTEM")
-        self._told()
+            each.gone = True
+            for build in list(each.running):
+                self.interrupt(build, "SYSTEM")
+        if not job.running:
+            self._told()
 
     def disable(self, job: Job, disabled: bool) -> None:
         """Disable `job`, or enable it."""
@@ -269,11 +269,11 @@ class Core:
             build.held = False
             build.node.running.pop(build.executor, None)
             build.job.running.remove(build)
-            if build.gone:
-                build.job.builds.pop(build.number, None)
             build.over.set()
             for waiter in build.waiters:
                 waiter.ended(build)
+            if build.job.gone:
+                self.changed()
             self.freed(build.node)
             self.maintain()
 

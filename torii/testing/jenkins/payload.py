@@ -23,11 +23,11 @@ class PayloadError(Exception):
         return f"java.lang.RuntimeException: {self.args[0]}{TRACE}"
 
 
-def read_payload(data: bytes) -> dict[str, str | None]:
-    """Return the parameters; a null comes back as None. Raises `PayloadError`."""
+def read_payload(data: bytes, nothing: str = '"java.util.Map.entrySet()" because "inParams" is null') -> dict[str, str | None]:
+    """Return the parameters; a null comes back as None. Raises `PayloadError`; `nothing` says what Java could not do without any."""
     text = data.decode("utf-8", "replace").removeprefix("\ufeff")
     if not text.strip() or text.strip() == "null":
-        raise PayloadError('java.lang.NullPointerException: Cannot invoke "java.util.Map.entrySet()" because "inParams" is null')
+        raise PayloadError(f"java.lang.NullPointerException: Cannot invoke {nothing}")
     return _Reader(text).read()
 
 
@@ -36,6 +36,9 @@ class _Reader:
         self._text, self._at = text, 0
 
     def read(self) -> dict[str, str | None]:
+        if self._next() == "[":  # gson takes a list of pairs for a map, too
+            self._at += 1
+            raise self._wrong(f"java.lang.IllegalStateException: Expected BEGIN_ARRAY but was {self._kind()}", "$[0]")
         if self._next() != "{":
             raise self._wrong(f"java.lang.IllegalStateException: Expected BEGIN_OBJECT but was {self._kind()}", "$")
         self._at += 1

@@ -28,6 +28,7 @@ log = structlog.get_logger()
 _PAUSE = 0.1
 """Seconds between two attempts to reach a Gearman server. (A real plug-in takes about two.)"""
 _OFFLINE = ("1", "true")
+_NO_BUILD = '"hudson.model.Run.getStartTimeInMillis()" because "currBuild" is null'
 OFFLINE_REASON = "Offline due to Gearman request"
 
 
@@ -290,7 +291,7 @@ class Plugin:
             given = read_payload(arguments)
             job = next((job for job in self._core.jobs.values() if job.short == name and job.buildable), None)
             if job is None:
-                raise PayloadError("java.lang.NullPointerException: no such project")
+                raise PayloadError(f"java.lang.NullPointerException: Cannot invoke {_NO_BUILD}")
         except PayloadError as error:
             request.exception(str(error))
             return
@@ -300,28 +301,39 @@ class Plugin:
         self._core.ask(job, parameters, Cause(), delay=0.0, node=node, waiter=waiter, stuck=not request.unique)
 
     def _manage(self, request: _Request, function: str, arguments: bytes) -> None:
+        """Do what `stop:` and `set_description:` ask for: an end with WORK_FAIL says that the build is over, an exception that there is none."""
+        stop = function.startswith("stop:")
         try:
-            given = read_payload(arguments)
-            name, number = given.get("name") or "", given.get("number") or ""
-            job = self._core.jobs.get(name)
-            build = job.builds.get(int(number)) if job and number.isdigit() else None
-            if build is None:
-                raise PayloadError(f"java.lang.IllegalArgumentException: Cannot find build {name}: {number}")
+            given = read_payload(arguments, nothing='"java.util.Map.get(Object)" because "data" is null')
+            build = self._meant(given.get("name"), given.get("number"), "{name}: {number}" if stop else "number {number}")
         except PayloadError as error:
-            request.exception(str(error).removeprefix("java.lang.RuntimeException: ").replace("StartJobWorker", "StopJobWorker"))
+            request.exception(error.args[0])
             return
-        if function.startswith("stop:"):
-            if build.building:
-                self.stop_build(build)
-                request.finish(constants.WORK_COMPLETE, b"")
-            else:
-                request.finish(constants.WORK_FAIL)
-            return
-        build.description = given.get("html_description")
-        text = f"Description for Jenkins build {build.number} was updated to {given.get('html_description') or 'null'}"
-        if given.get("html_description") == "":
-            text = text.removesuffix("null")
-        request.finish(constants.WORK_COMPLETE, text.encode())
+        text = given.get("html_description")
+        if not stop:
+            build.description = text
+            told = f"Description for Jenkins build {build.number} was updated to {'null' if text is None else text}"
+            request.finish(constants.WORK_COMPLETE, told.encode())
+        elif build.building:
+            self.stop_build(build)
+            request.finish(constants.WORK_COMPLETE, b"")
+        else:
+            request.finish(constants.WORK_FAIL)
+
+    def _meant(self, name: str | None, number: str | None, which: str) -> Build:
+        """Return the build of the job with the full name `name`. Raises `PayloadError`."""
+        for field_name, value in (("jobName", name), ("buildNumber", number)):
+            if value is None:
+                raise PayloadError(f'java.lang.NullPointerException: Cannot invoke "String.isEmpty()" because "{field_name}" is null')
+        if not name or not number:
+            raise PayloadError("java.lang.IllegalArgumentException: Build id is invalid or not specified")
+        if not number.isdigit():
+            raise PayloadError(f'java.lang.NumberFormatException: For input string: "{number}"')
+        job = self._core.jobs.get(name)
+        build = job.builds.get(int(number)) if job else None
+        if build is None:
+            raise PayloadError(f"java.lang.IllegalArgumentException: Cannot find build {which.format(name=name, number=number)}")
+        return build
 
     def facts(self, build: Build, worker: PluginWorker) -> dict[str, Any]:
         """Return what WORK_DATA says of `build`."""

@@ -38,6 +38,7 @@ class Job:
     running: list[Build] = field(default_factory=list)
     next_number: int = 1
     held_off: bool = False
+    gone: bool = False
 
     @property
     def short(self) -> str:
@@ -129,7 +130,6 @@ class Build:
     waiters: list[Waiter] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
     held: bool = False
-    gone: bool = False
 
     @property
     def building(self) -> bool:

@@ -19,6 +19,7 @@ COMMANDS = {
     "explain": "Say why a change is where it is.",
     "gearmand": "Run the Gearman server alone.",
     "gerrit": "Make a Gerrit ready for Torii, or check it.",
+    "jenkins": "See whether a Jenkins is as Torii needs it.",
     "merger": "Run a merger alone.",
     "notify": "Have Torii look at a repository now.",
     "replay": "Step a journal and show what is decided.",

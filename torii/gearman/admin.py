@@ -37,6 +37,17 @@ def functions(server: Address, limit: float) -> dict[str, FunctionStatus]:
     return found
 
 
+def workers(server: Address, limit: float) -> dict[str, frozenset[str]]:
+    """Return the functions of each client of `server` by its client id (`-`: of those without); raises `GearmanUnavailableError`."""
+    found: dict[str, frozenset[str]] = {}
+    for line in _ask(server, b"workers", limit, several=True).decode("utf-8", "replace").splitlines():
+        client, colon, names = line.partition(" :")
+        parts = client.split(" ", 2)  # file descriptor, address, client id
+        if colon and len(parts) == 3:
+            found[parts[2]] = found.get(parts[2], frozenset()) | frozenset(names.split())
+    return found
+
+
 def cancel(server: Address, handle: str, limit: float) -> bool:
     """Take the waiting job `handle` out of `server`'s queue; False when it does not wait there. Raises `GearmanUnavailableError`."""
     return _ask(server, b"cancel job " + handle.encode(), limit, several=False).startswith(b"OK")

@@ -9,9 +9,10 @@ from torii.jenkins.errors import (
     JenkinsRefusedError,
     JenkinsUnavailableError,
 )
-from torii.jenkins.values import Build, Job, LogPiece, Node, Plugin, Queued
+from torii.jenkins.values import About, Build, Job, LogPiece, Node, Plugin, Queued
 
 __all__ = [
+    "About",
     "Build",
     "Controller",
     "JenkinsError",

@@ -31,6 +31,7 @@ QUEUE = "queue/api/json"
 ITEM = "queue/item/%(number)s/api/json"
 COMPUTERS = "computer/api/json"
 PLUGINS = "pluginManager/api/json"
+LABEL = "label/%(label)s/api/json"
 WHOAMI = "me/api/json"
 
 

@@ -17,7 +17,7 @@ from torii.jenkins.errors import (
     JenkinsUnavailableError,
 )
 from torii.jenkins.permissions import seen
-from torii.jenkins.values import Build, Job, LogPiece, Node, Plugin, Queued
+from torii.jenkins.values import About, Build, Job, LogPiece, Node, Plugin, Queued
 from torii.model.build import TestSummary
 from torii.model.ids import BuildId
 
@@ -240,7 +240,23 @@ class Controller:
 
     def quieting_down(self) -> bool:
         """Whether it is about to shut down and starts no builds."""
-        return self._api.json(jenkins.INFO, tree="quietingDown").get("quietingDown") is True
+        return self.about().quieting_down
+
+    def about(self) -> About:
+        """Return what Jenkins says of itself."""
+        return reading.about(self._api.json(jenkins.INFO, tree=reading.ABOUT_TREE))
+
+    def has_cloud(self, label: str) -> bool:
+        """Whether a cloud of this Jenkins makes nodes with `label`, one word, when they are wanted."""
+        try:
+            return any(reading.many(self._api.json(api.LABEL, tree="clouds[name]", label=quote(label, safe="")), "clouds"))
+        except JenkinsMissingError:
+            return False
+
+    @property
+    def needs_crumbs(self) -> bool:
+        """Whether what Torii has sent needed a crumb: then it logs in with a password, not with an API token."""
+        return self._api.wire.crumbs
 
     def may(self, permissions: Collection[str]) -> dict[str, bool]:
         """Return for each of `permissions` (`Job/Create`, ...) whether Torii's account has it.

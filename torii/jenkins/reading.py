@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from torii.jenkins.values import Build, Job, Node, Plugin, Queued
+from torii.jenkins.values import About, Build, Job, Node, Plugin, Queued
 from torii.model.build import Result, TestSummary
 
 UUID = "TORII_UUID"
@@ -19,6 +19,7 @@ RUNNING_TREE = "number,url,building,result,timestamp,actions[parameters[name,val
 JOB_TREE = "name,description,buildable,url"
 ITEM_TREE = "id,why,stuck,cancelled,task[name,url],executable[number,url],actions[parameters[name,value]]"
 NODE_TREE = "displayName,assignedLabels[name,nodes[nodeName,mode]],numExecutors,offline,offlineCauseReason"
+ABOUT_TREE = "url,useSecurity,quietingDown,quietDownReason"
 PLUGIN_TREE = "shortName,version,active,enabled"
 
 FAILING_LIMIT = 20
@@ -100,6 +101,16 @@ def node(found: dict[str, Any]) -> Node:
     )
 
 
+def about(found: dict[str, Any]) -> About:
+    """Return what Jenkins says of itself."""
+    return About(
+        url=text(found, "url"),
+        secured=found.get("useSecurity") is not False,
+        quieting_down=found.get("quietingDown") is True,
+        quiet_reason=text(found, "quietDownReason"),
+    )
+
+
 def plugin(found: dict[str, Any]) -> Plugin:
     """Return an installed plug-in."""
     works = found.get("active") is not False and found.get("enabled") is not False
@@ -134,7 +145,7 @@ def uuid(found: dict[str, Any]) -> str:
 
 def place(url: str) -> tuple[str, str]:
     """Return (folder, job) of an address of a job or of one of its builds, whatever root it is under; empty where it is none's."""
-    path = _PATH.search(urlsplit(url).path)
+    path = _PATH.search(url.partition("?")[0])
     if path is None:
         return "", ""
     names = [unquote(name) for name in path[1].split("/job/")[1:]]

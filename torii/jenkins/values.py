@@ -78,6 +78,16 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What a Jenkins says of itself: the address that it gives out (empty: none is configured), and whether it is about to shut down."""
+
+    url: str = ""
+    secured: bool = True
+    quieting_down: bool = False
+    quiet_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plugin:
     """An installed plug-in, by its short name (`git`, `timestamper`)."""
 

@@ -73,6 +73,8 @@ class Wire:
         self._lock = threading.Lock()
         self._idle: list[Session] = []
         self._busy: set[Session] = set()
+        self.crumbs = False
+        """Whether a crumb was needed."""
 
     def get(self, url: str, params: Mapping[str, str] | None = None, largest: int = MAX_REPLY) -> requests.Response:
         """Return the whole answer to a GET. What may pass is asked for again, a few times, in about twice the time limit."""
@@ -186,7 +188,7 @@ class Wire:
         return response
 
     def _fetch_crumb(self, session: Session) -> None:
-        session.crumb = {}
+        session.crumb, self.crumbs = {}, True
         response = self._checked("GET", self._send(session, "GET", self._crumb_url))
         try:
             found = response.json()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.jenkins_wire import Answer, Asked, ScriptedJenkins, denied, jetty, login_needed, oops, said, sent_on
+from tests.support.jenkins_scripted import Answer, Asked, ScriptedJenkins, denied, jetty, login_needed, oops, said, sent_on
 from torii.config.settings import JenkinsSettings, Secret
 from torii.errors import OperatorError
 from torii.jenkins import (

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.support.gerrit_wires import deaf_port
-from tests.support.jenkins_wire import Answer, Asked, ScriptedJenkins, denied, jetty, login_needed, oops, said, sent_on
+from tests.support.jenkins_scripted import Answer, Asked, ScriptedJenkins, denied, jetty, login_needed, oops, said, sent_on
 from tests.support.waiting import free_port, wait_until
 from torii.config.settings import JenkinsSettings, Secret
 from torii.jenkins import (

@@ -9,7 +9,7 @@ from itertools import islice
 
 import pytest
 
-from tests.support.jenkins_wire import Answer, Asked, ScriptedJenkins, jetty
+from tests.support.jenkins_scripted import Answer, Asked, ScriptedJenkins, jetty
 from tests.support.waiting import wait_until
 from torii.config.settings import Secret
 from torii.jenkins import Controller, JenkinsError, JenkinsMissingError, JenkinsUnavailableError, LogPiece

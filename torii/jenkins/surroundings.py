@@ -1,0 +1,33 @@
+"""What a check-up of a Jenkins is told by others: what is wanted of it, and who has come to the Gearman server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class PluginNeed:
+    """A plug-in that Torii uses for `what`; `without` it says what Torii does then. Nothing works without one that is `required`."""
+
+    plugin: str
+    what: str
+    without: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the projects of a Jenkins want, and its Gearman.
+
+    `labels`: each label (empty: any node) with the jobs that want it, as `project, branch, job`; `unread` says which projects could not
+    be read, and why. `gearman` are the addresses of the Gearman servers as users write them, `loopback` whether only this machine reaches
+    them; `workers` returns the functions of each client by its id, and raises OperatorError.
+    """
+
+    workers: Callable[[], Mapping[str, frozenset[str]]]
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    plugins: tuple[PluginNeed, ...] = ()
+    gearman: str = ""
+    loopback: bool = False

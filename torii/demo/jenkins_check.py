@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from torii.demo.jenkins_sweep import cut_at, owner_in
 from torii.demo.jenkins_venue import OWNERS, Venue, shown
@@ -13,13 +13,21 @@ from torii.demo.projects import REPOSITORIES
 from torii.errors import OperatorError
 from torii.gearman.admin import Address, GearmanUnavailableError, functions
 from torii.gearman.functions import MERGE
-from torii.jenkins import Controller, JenkinsRefusedError, Job, Node
+from torii.jenkins import Controller, JenkinsMissingError, Job
+from torii.jenkins.check_nodes import node_findings
+from torii.jenkins.check_plugins import plugin_findings
+from torii.jenkins.check_rights import right_findings
+from torii.jenkins.check_server import account_findings, reachable, server_findings
+from torii.jenkins.surroundings import PluginNeed, Surroundings
 from torii.jobs.names import job_name
-from torii.jobs.plugins import GIT, JUNIT, installed
+from torii.jobs.plugins import GIT, JUNIT
+from torii.model.finding import Finding, Verdict
 
-_GEARMAN = "gearman-plugin"
-_NEEDED = {"Job/Create": "make jobs", "Job/Read": "see jobs", "Job/Configure": "change jobs", "Job/Build": "start builds"}
 _ANSWER = 3.0
+_PLUGINS = tuple(
+    PluginNeed(part.plugin, part.what, without, required=True)
+    for part, without in ((GIT, GIT.without), (JUNIT, "the story cannot come out right: it tells which test fails"))
+)
 
 
 class NoJenkinsError(OperatorError):
@@ -31,12 +39,20 @@ class NoJenkinsError(OperatorError):
 def require_jenkins(controller: Controller, venue: Venue, stop: threading.Event) -> list[str]:
     """Return what is to be known of the Jenkins besides, a sentence each. Raises NoJenkinsError with all that is missing.
 
-    Nothing is changed there. `stop` breaks it off, with any error.
+    A job is made there and removed again, by which it shows what the account may do. `stop` breaks it off, with any error.
     """
     try:
         with cut_at(stop, controller):
-            lacks = [*_lacks(controller, venue)]
-            notes = _notes(controller, venue)
+            answer = reachable(controller)
+            looked = [answer, *(_look(controller) if answer.verdict is not Verdict.FAIL else ())]
+        if stop.is_set():
+            raise NoJenkinsError("interrupted")
+        lacks = [_worded(each) for each in looked if each.verdict is Verdict.FAIL]
+        if not lacks:
+            # Not cut off in the middle: the job that is made has to go.
+            lacks = [_worded(each) for each in right_findings(controller, try_it=True) if each.verdict is Verdict.FAIL]
+            with suppress(JenkinsMissingError):  # that the folder is missing is among them already
+                lacks += _in_the_way(controller.jobs(), venue.settings.owner)
         if venue.gearman is not None:
             lacks += [words for words in (gearman_trouble(venue.gearman),) if words]
     except OperatorError as error:
@@ -44,6 +60,9 @@ def require_jenkins(controller: Controller, venue: Venue, stop: threading.Event)
     if lacks:
         points = "\n".join(f"- {words}" for words in lacks)
         raise NoJenkinsError(f"the demo cannot be played on the Jenkins at {venue.settings.url}:\n{points}")
+    notes = [_worded(each) for each in looked if each.verdict is Verdict.UNKNOWN]
+    if venue.gearman is not None and not _is_loopback(venue.gearman[0]):
+        notes.append(f"whoever reaches {shown(venue.gearman)} can start builds in this Jenkins: Gearman has no passwords")
     return notes
 
 
@@ -82,38 +101,25 @@ def gearman_trouble(address: Address) -> str:
     return ""
 
 
-def _lacks(controller: Controller, venue: Venue) -> Iterator[str]:
-    jobs = controller.jobs()
-    yield from _clashes(jobs, venue.settings.owner)
-    with contextlib.suppress(JenkinsRefusedError):  # who may not see the plug-ins is told that they could not be seen
-        there = installed(controller.plugins())
-        for part in (GIT, JUNIT):
-            if part.plugin not in there:
-                yield f"its plug-in {part.plugin} is not installed ({part.what}): install it"
-        if venue.gearman is not None and _GEARMAN not in there:
-            yield f"its plug-in {_GEARMAN} is not installed: install it, or leave out --jenkins-gearman"
-    for permission, allowed in controller.may(_NEEDED).items():
-        if not allowed:
-            yield f"{venue.settings.user} may not {_NEEDED[permission]} there: give that account the permission {permission}"
-    if controller.quieting_down():
-        yield "it is about to shut down and starts no builds: wait until it is up again, or cancel that"
-    if not any(_takes_any_job(node) for node in controller.nodes()):
-        yield "it has no node online that takes jobs without a label: bring one online"
+def _look(controller: Controller) -> Iterator[Finding]:
+    """Yield what shows of it without changing anything."""
+    yield from account_findings(controller)
+    yield from server_findings(controller)
+    yield from plugin_findings(controller, Surroundings(workers=dict, plugins=_PLUGINS))
+    yield from node_findings(controller)
+    if not any(node.executors and not node.exclusive and not node.offline for node in controller.nodes()):
+        words = "no node is online that takes jobs which name no label"
+        yield Finding("nodes", Verdict.FAIL, words, "bring one online whose usage is to be used as much as possible")
 
 
-def _notes(controller: Controller, venue: Venue) -> list[str]:
-    notes = []
-    try:
-        controller.plugins()
-    except JenkinsRefusedError:
-        notes.append(f"{venue.settings.user} may not see which plug-ins there are: {GIT.plugin} and {JUNIT.plugin} are taken to be there")
-    if venue.gearman is not None and not _is_loopback(venue.gearman[0]):
-        notes.append(f"whoever reaches {shown(venue.gearman)} can start builds in this Jenkins: Gearman has no passwords")
-    return notes
+def _worded(finding: Finding) -> str:
+    return f"{finding.topic}: {finding.words}{f'; {finding.advice}' if finding.advice else ''}"
 
 
-def _clashes(jobs: Mapping[str, Job], owner: str) -> Iterator[str]:
-    """Yield whose jobs stand where the demo's would."""
+def _in_the_way(jobs: Mapping[str, Job], owner: str) -> Iterator[str]:
+    """Yield whose jobs stand where the demo's would, and what is left of the trial."""
+    if (tried := trial_job(owner)) in jobs:
+        yield f"the job {tried}, by which all this was tried, is still there: delete it by hand"
     prefixes = tuple(job_name(project, "main", "x").removesuffix("x") for project in REPOSITORIES)
     foreign: dict[str | None, list[str]] = {}
     for name, job in jobs.items():
@@ -133,8 +139,9 @@ def _clashes(jobs: Mapping[str, Job], owner: str) -> Iterator[str]:
             yield f"it has jobs of another Torii ({names[0]}{more}, of {whose}): name another folder with --jenkins-folder"
 
 
-def _takes_any_job(node: Node) -> bool:
-    return not node.offline and not node.exclusive and node.executors > 0
+def trial_job(owner: str) -> str:
+    """Return what the job is called that `torii jenkins check` makes as `owner`."""
+    return f"torii-check-{owner}"
 
 
 def _is_loopback(host: str) -> bool:

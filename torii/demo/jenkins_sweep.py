@@ -49,10 +49,14 @@ def sweep(controller: Controller, limit: float = LIMIT) -> Swept:
     pause = threading.Event()
     removed: set[str] = set()
     mine: list[str] = []
+    reason = ""
     try:
         while mine := _mine(controller):
+            if time.monotonic() > deadline:
+                return Swept(len(removed.difference(mine)), tuple(mine), reason or "they are there again each time they are removed")
+            if reason:
+                pause.wait(_AGAIN)
             _stop_builds(controller, set(mine))
-            reason = ""
             for name in mine:
                 if time.monotonic() > deadline:
                     break
@@ -63,13 +67,8 @@ def sweep(controller: Controller, limit: float = LIMIT) -> Swept:
                     raise
                 except JenkinsError as error:
                     reason = str(error)
-            if time.monotonic() > deadline:
-                return Swept(len(removed - set(mine)), tuple(mine), reason or "they are there again each time they are removed")
-            if reason:
-                pause.wait(_AGAIN)
     except JenkinsError as error:
-        left = tuple(name for name in mine if name not in removed)
-        return Swept(len(removed), left, str(error))
+        return Swept(len(removed), tuple(name for name in mine if name not in removed), str(error))
     log.info("demo.jobs_removed", jobs=sorted(removed))
     return Swept(len(removed))
 

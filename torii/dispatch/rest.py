@@ -1,0 +1,490 @@
+"""Builds over Jenkins' REST API alone, for a Jenkins without the Gearman plug-in. One thread owns what is known of each build.
+
+A build is asked for by one POST, known again by its TORII_UUID, and followed by looking: at all that runs and waits in a Jenkins at once,
+every few seconds. Where the answer to the POST got lost, Jenkins is asked for the build before it is asked for again. A build goes to one
+of its project's controllers, chosen by its id: whoever asks again asks the same one.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from torii.dispatch.definitions import Library
+from torii.dispatch.description import description
+from torii.dispatch.jenkins_desk import Desk
+from torii.dispatch.jenkins_jobs import JenkinsJobs, Place
+from torii.dispatch.mailbox import Mailbox
+from torii.dispatch.pace import Pace
+from torii.dispatch.rest_journey import Journey, Sight, Stage, held_up
+from torii.dispatch.rest_questions import cancel, end, job_names, parameters
+from torii.dispatch.rest_watch import Watch
+from torii.errors import OperatorError
+from torii.jenkins import Build, Controller, JenkinsInvalidError, JenkinsMissingError, JenkinsUnavailableError, Queued
+from torii.model.build import BuildRequest, Result
+from torii.model.event import BuildDone, BuildStalled, BuildStarted, Event
+from torii.model.ids import BuildId, ProjectName
+from torii.results.gatherer import Gatherer
+from torii.results.run import Run, Waiting
+from torii.runtime.ports import Outcome, Post, Results
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_REMEMBERED = 10_000
+_STOPS = 5
+_STOP_PAUSE = 5.0
+_SOON = 0.25
+"""Seconds after which a build that was just asked for is looked for; one of an idle Jenkins has begun by then."""
+_ODD = 5
+"""So many times a job is put right and refused again before its build is given up."""
+_SLOWEST = 10
+_STANDING = (Stage.SEARCHING, Stage.QUEUED, Stage.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class RestFarm:
+    """`projects` says in which of `controllers`, by name, builds of a project run; `instance` is whose copies of jobs are this Torii's."""
+
+    controllers: Mapping[str, Controller]
+    projects: Mapping[ProjectName, Sequence[str]]
+    gatherer: Gatherer
+    instance: str
+
+
+class RestDispatcher:
+    """`torii.runtime.ports.Dispatcher` on the Jenkins controllers of `farm`, which must have some for every project that is asked for.
+
+    `staging` has the URL, without credentials, from which builds of a project fetch.
+    """
+
+    def __init__(
+        self,
+        farm: RestFarm,
+        post: Post,
+        library: Library,
+        results: Results,
+        staging: Mapping[ProjectName, str],
+        pace: Pace | None = None,
+    ) -> None:
+        self._farm, self._post, self._library, self._results, self._staging = farm, post, library, results, staging
+        self._pace = pace or Pace()
+        self._box = Mailbox("dispatch-rest")
+        self._desks = {name: Desk(controller) for name, controller in farm.controllers.items()}
+        self._jobs = JenkinsJobs(self._desks, library, farm.instance, self, self._pace)
+        self._watches = {
+            name: Watch(desk, self._box, desk.controller.settings.poll, self._is_wanted, self._seen, self._blind)
+            for name, desk in self._desks.items()
+        }
+        self._journeys: dict[BuildId, Journey] = {}
+        self._unseen: dict[BuildId, set[str]] = {}
+        self._ended: OrderedDict[BuildId, None] = OrderedDict()
+        self._box.start()
+        for desk in self._desks.values():
+            desk.start()
+        self._jobs.start()
+
+    # The port. Each call is carried out on the mailbox's thread.
+
+    def start(self, request: BuildRequest) -> None:
+        self._box.post(partial(self._start, request))
+
+    def stop_build(self, build: BuildId, reason: str) -> None:
+        self._box.post(partial(self._stop_build, build, reason))
+
+    def reconcile(self, expected: Iterable[BuildRequest]) -> None:
+        for request in expected:
+            self._box.post(partial(self._find_again, request))
+
+    def stop(self, timeout: float) -> None:
+        share = timeout / (len(self._desks) + 2)
+        self._box.stop(share)
+        self._jobs.stop(share)
+        for desk in self._desks.values():
+            desk.stop(share)
+
+    # What `JenkinsJobs` tells, on its thread.
+
+    def brought(self, build: BuildId, place: Place) -> None:
+        self._on(build, lambda journey: self._ask(journey, place))
+
+    def refused(self, build: BuildId, reason: str, users_fault: bool) -> None:
+        self._on(build, lambda journey: self._finish(journey, Result.NOT_BUILT if users_fault else Result.LOST, reason))
+
+    def stalled(self, build: BuildId, reason: str) -> None:
+        self._on(build, lambda journey: self._trouble(journey, reason))
+
+    # Everything below is on the mailbox's thread. First: how a build begins.
+
+    def _start(self, request: BuildRequest) -> None:
+        journey = self._new(request)
+        if journey is not None:
+            self._prepare(journey)
+
+    def _new(self, request: BuildRequest) -> Journey | None:
+        """Return a journey for `request`, or None where it has one, or has ended."""
+        if request.id in self._journeys or request.id in self._ended:
+            return None
+        names = sorted(self._farm.projects[request.project])
+        controller = names[zlib.crc32(request.id.encode()) % len(names)]
+        journey = self._journeys[request.id] = Journey(request, controller)
+        outcome = self._outcome(request.id)
+        if outcome is None:
+            return journey
+        self._finish(journey, outcome.result, "", outcome)
+        return None
+
+    def _prepare(self, journey: Journey) -> None:
+        journey.enter(Stage.PREPARING)
+        place = self._jobs.lookup(journey.request)
+        if place is not None and self._jobs.has(journey.controller, place):
+            self._ask(journey, place)
+        else:
+            self._jobs.ensure(journey.request, (journey.controller,))
+
+    def _ask(self, journey: Journey, place: Place) -> None:
+        """Ask for the build: once, since who knows what becomes of a POST whose answer gets lost."""
+        request = journey.request
+        journey.place = place
+        try:
+            given = parameters(request, self._staging.get(request.project, ""), self._results.url(request.id))
+        except ValueError as error:
+            self._finish(journey, Result.NOT_BUILT, str(error))
+            return
+        journey.enter(Stage.ASKING)
+        controller = self._farm.controllers[journey.controller]
+        self._put(journey, partial(controller.start, place.name, given), self._waits, self._not_taken)
+
+    def _waits(self, journey: Journey, item: int) -> None:
+        self._trouble(journey, "")
+        journey.item = item
+        journey.enter(Stage.QUEUED)
+        if journey.stop_reason is not None:
+            self._end_it(journey)
+        else:
+            self._watches[journey.controller].hasten(_SOON)
+
+    def _not_taken(self, journey: Journey, error: OperatorError) -> None:
+        if journey.stop_reason is not None and not isinstance(error, JenkinsUnavailableError):
+            self._finish(journey, Result.CANCELED, "")
+        elif isinstance(error, JenkinsUnavailableError):
+            self._trouble(journey, str(error))
+            self._search(journey, [journey.controller])  # it may have been taken all the same
+        elif isinstance(error, JenkinsMissingError | JenkinsInvalidError):
+            self._put_right(journey, error)
+        else:
+            self._trouble(journey, str(error))
+            self._later(journey, self._pace.retry, self._prepare)
+
+    def _put_right(self, journey: Journey, error: OperatorError) -> None:
+        """The job is not there, or disabled, or takes no such parameters: somebody altered it by hand."""
+        assert journey.place is not None
+        journey.odd += 1
+        if journey.odd > _ODD:
+            self._finish(journey, Result.LOST, f"the Jenkins {journey.controller} does not take the build: {error}")
+            return
+        log.info("dispatch.job_odd", jenkins=journey.controller, job=journey.place.name, reason=str(error))
+        self._jobs.suspect(journey.place)
+        self._jobs.release(journey.id)
+        self._later(journey, 0.0 if journey.odd == 1 else self._pace.retry, self._prepare)
+
+    # How a build is found again.
+
+    def _find_again(self, request: BuildRequest) -> None:
+        """Take up a build that another life of this process asked for, or meant to: first by a look, which is one for many."""
+        journey = self._new(request)
+        if journey is None:
+            return
+        journey.enter(Stage.SEARCHING)
+        self._unseen[journey.id] = set(self._farm.projects[request.project])
+        for name in self._unseen[journey.id]:
+            self._watches[name].hasten(0.0)
+
+    def _search(self, journey: Journey, controllers: Sequence[str]) -> None:
+        """Ask for the build by its id, under each name that its job may have."""
+        journey.enter(Stage.SEARCHING)
+        if journey.place is not None:
+            self._search_under([journey.place.name], controllers, journey)
+            return
+        names = partial(job_names, self._library, journey.request)
+        searching = partial(self._search_under, controllers=controllers)
+        self._put(journey, names, lambda known, found: searching(found, journey=known), lambda known, _: self._prepare(known))
+
+    def _search_under(self, names: Sequence[str], controllers: Sequence[str], journey: Journey) -> None:
+        turn = journey.turn
+
+        def told(found: Run | Waiting | None, over: bool) -> None:
+            self._box.post(partial(self._found, journey, turn, found, over, tuple(names[1:]), tuple(controllers)))
+
+        troubled = partial(self._say, journey, turn)
+        self._farm.gatherer.find(journey.id, names[0], controllers, told, troubled)
+
+    def _found(
+        self, journey: Journey, turn: int, found: Run | Waiting | None, over: bool, left: Sequence[str], controllers: Sequence[str]
+    ) -> None:
+        if not self._holds(journey, turn):
+            return
+        self._trouble(journey, "")
+        match found:
+            case Run():
+                journey.controller = found.controller
+                self._runs(journey, found, "")
+                if over and self._holds(journey, journey.turn):
+                    self._harvest(journey)
+            case Waiting():
+                journey.controller = found.controller
+                self._waits(journey, found.item.id)
+            case None if left:
+                self._search_under(left, controllers, journey)
+            case None if journey.stop_reason is not None:
+                self._finish(journey, Result.CANCELED, "")
+            case None:
+                self._prepare(journey)
+
+    # What is seen of a build in its Jenkins.
+
+    def _is_wanted(self, name: str) -> bool:
+        """Whether there are builds of which a look at the Jenkins `name` would tell."""
+        return any(
+            (journey.controller == name and journey.stage in _STANDING) or name in self._unseen.get(journey.id, ())
+            for journey in self._journeys.values()
+        )
+
+    def _seen(self, name: str, sight: Sight) -> None:
+        for journey in list(self._journeys.values()):
+            if journey.since > sight.at:
+                continue  # what is known of it is newer
+            build, item = sight.running.get(journey.id), sight.queue.get(journey.id)
+            if name in self._unseen.get(journey.id, ()):
+                self._seen_at_first(journey, name, build, item)
+            elif journey.controller != name:
+                continue
+            elif journey.stage is Stage.QUEUED:
+                self._seen_waiting(journey, build, item, sight.deserted)
+            elif journey.stage is Stage.RUNNING:
+                self._trouble(journey, "")
+                if build is None:
+                    self._harvest(journey)
+
+    def _seen_at_first(self, journey: Journey, name: str, build: Build | None, item: Queued | None) -> None:
+        unseen = self._unseen[journey.id]
+        unseen.discard(name)
+        if build is not None or item is not None or not unseen:
+            del self._unseen[journey.id]
+        if build is not None:
+            journey.controller = name
+            self._runs(journey, Run(journey.id, name, build.job, build.number, build.url), build.node)
+        elif item is not None:
+            journey.controller = name
+            self._waits(journey, item.id)
+        elif not unseen:
+            self._search(journey, sorted(self._farm.projects[journey.request.project]))
+
+    def _seen_waiting(self, journey: Journey, build: Build | None, item: Queued | None, deserted: bool) -> None:
+        if build is not None:
+            self._runs(journey, Run(journey.id, journey.controller, build.job, build.number, build.url), build.node)
+        elif item is not None:
+            self._trouble(journey, held_up(item, journey.controller, deserted))
+        else:
+            controller = self._farm.controllers[journey.controller]
+            self._put(journey, partial(controller.queued, journey.item), self._left, self._unclear)
+
+    def _left(self, journey: Journey, item: Queued | None) -> None:
+        """It neither waits nor runs: it has begun, and ended perhaps, between two looks; or somebody took it out of the queue."""
+        if item is None:
+            self._search(journey, [journey.controller])
+        elif item.cancelled:
+            canceled = journey.stop_reason is not None
+            self._finish(journey, Result.CANCELED if canceled else Result.LOST, "" if canceled else "it was taken out of Jenkins' queue")
+        elif item.number is not None:
+            self._runs(journey, Run(journey.id, journey.controller, item.job, item.number), "")
+            self._watches[journey.controller].hasten(_SOON)
+        else:
+            self._watches[journey.controller].hasten(_SOON)
+
+    def _unclear(self, journey: Journey, error: OperatorError) -> None:
+        self._trouble(journey, str(error))
+
+    def _blind(self, name: str, error: OperatorError) -> None:
+        for journey in list(self._journeys.values()):
+            if name in self._unseen.get(journey.id, ()) or (journey.controller == name and journey.stage in _STANDING[1:]):
+                self._trouble(journey, str(error))
+
+    def _runs(self, journey: Journey, run: Run, node: str) -> None:
+        journey.run = run
+        journey.enter(Stage.RUNNING)
+        self._trouble(journey, "")
+        self._farm.gatherer.follow(run, journey.request.job, copy=True if journey.place is not None and journey.place.copy else None)
+        if not journey.announced:
+            journey.announced = True
+            self._tell(BuildStarted(journey.id, node=node, number=run.number, url=run.url or self._results.url(journey.id)))
+            html = description(journey.request, self._results.url(journey.id))
+            describing = partial(self._farm.controllers[run.controller].describe, run.job, run.number, html)
+            self._desks[run.controller].ask(describing, _ignore, partial(_not_described, journey.id))
+        self._watches[journey.controller].hasten()
+        if journey.stop_reason is not None:
+            self._end_it(journey)
+
+    def _harvest(self, journey: Journey) -> None:
+        assert journey.run is not None
+        journey.enter(Stage.HARVESTED)
+        turn = journey.turn
+
+        def told(outcome: Outcome | None) -> None:
+            self._box.post(partial(self._harvested, journey, turn, outcome))
+
+        self._farm.gatherer.finish(journey.run, None, told, partial(self._say, journey, turn))
+
+    def _harvested(self, journey: Journey, turn: int, outcome: Outcome | None) -> None:
+        if not self._holds(journey, turn):
+            return
+        if outcome is None:
+            self._finish(journey, Result.LOST, f"{journey.run} is no longer to be found: it was deleted, or Jenkins was killed in it")
+        else:
+            self._finish(journey, outcome.result, "", outcome)
+
+    # How a build is stopped.
+
+    def _stop_build(self, build: BuildId, reason: str) -> None:
+        journey = self._journeys.get(build)
+        if journey is None:
+            if build not in self._ended:  # of another life of this process
+                self._remember(build)
+                for name, desk in self._desks.items():
+                    desk.ask(partial(end, desk.controller, build), _ignore, partial(_not_stopped, name, build))
+                self._tell(BuildDone(build, Result.CANCELED, detail=reason))
+            return
+        if journey.stop_reason is not None:
+            return
+        journey.stop_reason = reason
+        if journey.stage is Stage.PREPARING:
+            self._finish(journey, Result.CANCELED, "")
+        else:
+            self._end_it(journey)
+
+    def _end_it(self, journey: Journey) -> None:
+        """Take the next step towards the end of a build that is to be stopped; repeated until it has ended, or given up."""
+        journey.stops += 1
+        if journey.stops > _STOPS:
+            self._finish(journey, Result.CANCELED, f"{journey.stop_reason}; the Jenkins {journey.controller} did not end it")
+            return
+        controller = self._farm.controllers[journey.controller]
+        if journey.stage is Stage.QUEUED:
+            self._put(journey, partial(cancel, controller, journey.item), self._left, self._unclear)
+        elif journey.stage is Stage.RUNNING and journey.run is not None:
+            stopping = partial(controller.stop, journey.run.job, journey.run.number)
+            self._put(journey, stopping, lambda known, _: self._watches[known.controller].hasten(_SOON), self._unclear)
+        self._box.later(_STOP_PAUSE, partial(self._insist, journey, journey.stops))
+
+    def _insist(self, journey: Journey, stops: int) -> None:
+        if self._holds(journey, journey.turn) and journey.stops == stops:
+            self._end_it(journey)
+
+    # How a build ends.
+
+    def _finish(self, journey: Journey, result: Result, detail: str, outcome: Outcome | None = None) -> None:
+        """Answer `BuildDone` and forget the build."""
+        del self._journeys[journey.id]
+        self._unseen.pop(journey.id, None)
+        self._remember(journey.id)
+        self._jobs.release(journey.id)
+        self._farm.gatherer.drop(journey.id)
+        url = self._results.url(journey.id) if journey.announced or outcome is not None else None
+        outcome = outcome or Outcome(result)
+        if journey.stop_reason is not None:
+            result, detail = Result.CANCELED, detail or journey.stop_reason
+        detail = detail or outcome.detail
+        log.info("dispatch.build_done", build=journey.id, result=result.value, detail=detail)
+        self._tell(BuildDone(journey.id, result, outcome.duration, detail, outcome.tests, outcome.url or url, outcome.comments))
+
+    def _outcome(self, build: BuildId) -> Outcome | None:
+        try:
+            return self._results.outcome(build)
+        except Exception:
+            log.exception("dispatch.outcome_unreadable", build=build)
+            return None
+
+    def _remember(self, build: BuildId) -> None:
+        self._ended[build] = None
+        while len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
+
+    def _trouble(self, journey: Journey, reason: str) -> None:
+        """Say why nothing goes on, if that is news."""
+        if journey.stalled != reason:
+            journey.stalled = reason
+            self._tell(BuildStalled(journey.id, reason))
+
+    def _tell(self, event: Event) -> None:
+        self._post([event])
+
+    # What is asked of a Jenkins, and answered to whoever still wants to know.
+
+    def _holds(self, journey: Journey, turn: int) -> bool:
+        return self._journeys.get(journey.id) is journey and journey.turn == turn
+
+    def _put(
+        self,
+        journey: Journey,
+        question: Callable[[], T],
+        told: Callable[[Journey, T], None],
+        failed: Callable[[Journey, OperatorError], None],
+    ) -> None:
+        turn = journey.turn
+
+        def do(answer: Callable[[], None]) -> None:
+            if self._holds(journey, turn):
+                answer()
+
+        self._desks[journey.controller].ask(
+            question,
+            lambda answer: self._box.post(partial(do, partial(told, journey, answer))),
+            lambda error: self._box.post(partial(do, partial(failed, journey, error))),
+        )
+
+    def _later(self, journey: Journey, seconds: float, act: Callable[[Journey], None]) -> None:
+        turn = journey.turn
+
+        def do() -> None:
+            if self._holds(journey, turn):
+                act(journey)
+
+        self._box.later(seconds, do)
+
+    def _say(self, journey: Journey, turn: int, reason: str) -> None:
+        """Have trouble told that is heard of on another thread."""
+
+        def do() -> None:
+            if self._holds(journey, turn):
+                self._trouble(journey, reason)
+
+        self._box.post(do)
+
+    def _on(self, build: BuildId, act: Callable[[Journey], None]) -> None:
+        """Have `act` done with a build whose job is being brought."""
+
+        def do() -> None:
+            journey = self._journeys.get(build)
+            if journey is not None and journey.stage is Stage.PREPARING:
+                act(journey)
+
+        self._box.post(do)
+
+
+def _ignore(_: object) -> None:
+    """There is nobody who waits for the answer."""
+
+
+def _not_described(build: BuildId, error: OperatorError) -> None:
+    log.info("dispatch.not_described", build=build, reason=str(error))
+
+
+def _not_stopped(name: str, build: BuildId, error: OperatorError) -> None:
+    log.warning("dispatch.not_stopped", jenkins=name, build=build, reason=str(error))

@@ -10,11 +10,13 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
+
+from torii.http.limits import LIMITS
 
 
 class TooLargeError(Exception):
@@ -39,16 +41,9 @@ class Line(HTTPAdapter):
             self.was_cut = True
             self._shut()
 
-    @contextmanager
-    def cut_after(self, seconds: float, name: str) -> Iterator[None]:
-        """Cut what still goes on after `seconds`; `name` is that of the thread which waits for it."""
-        timer = threading.Timer(seconds, self.cut)
-        timer.name, timer.daemon = name, True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+    def cut_after(self, seconds: float) -> AbstractContextManager[None]:
+        """Cut what still goes on after `seconds`, unless the block is left before."""
+        return LIMITS.after(seconds, self.cut)
 
     def send(
         self,

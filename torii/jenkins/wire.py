@@ -138,7 +138,7 @@ class Wire:
         session = self._take()
         usable = False
         try:
-            with session.line.cut_after(self.settings.timeout * _WHOLE, f"jenkins-limit-{self.settings.name}"):
+            with session.line.cut_after(self.settings.timeout * _WHOLE):
                 session.line.largest = largest
                 response = self._send(session, method, url, params=params, data=data, headers=headers)
                 if method != "GET" and response.status_code == 403 and replies.NO_CRUMB in response.text:
@@ -157,7 +157,7 @@ class Wire:
     def _begin(self, url: str, params: Mapping[str, str] | None) -> Stream:
         session = self._take()
         try:
-            with session.line.cut_after(self.settings.timeout * _WHOLE, f"jenkins-limit-{self.settings.name}"):
+            with session.line.cut_after(self.settings.timeout * _WHOLE):
                 session.line.largest = None
                 response = self._send(session, "GET", url, params=params, stream=True)
             if response.status_code == 200:
@@ -172,13 +172,11 @@ class Wire:
 
     def _send(self, session: Session, method: str, url: str, **named: Any) -> requests.Response:
         """Send, follow what may be followed, and return the last answer. Raises what requests raises."""
-        limit, ca = self.settings.timeout, self.settings.ca
-        # With each request: what the environment says would take the place of what the session does.
-        verify = None if ca is None else str(ca)
+        limit = self.settings.timeout
         headers = {**(named.pop("headers", None) or {}), **(session.crumb if method != "GET" else {})}
         for _ in range(_HOPS):
             response = session.requests.request(
-                method, url, timeout=(min(limit, _CONNECT), limit), allow_redirects=False, verify=verify, headers=headers, **named
+                method, url, timeout=(min(limit, _CONNECT), limit), allow_redirects=False, headers=headers, **named
             )
             target = urljoin(url, response.headers.get("Location", ""))
             if method != "GET" or not response.is_redirect or _origin(target) != self._origin or _LOGIN_PAGE.search(urlsplit(target).path):
@@ -247,6 +245,10 @@ class Wire:
         session.mount("http://", line)
         session.mount("https://", line)
         session.auth = _Login(self.settings.user, self.settings.token)
+        # Proxies and certificates that the environment names are looked up once, not at each request; a `ca` of ours goes before those.
+        found = session.merge_environment_settings(self.settings.url, {}, None, None, None)
+        session.trust_env, session.proxies = False, found["proxies"]
+        session.verify = found["verify"] if self.settings.ca is None else str(self.settings.ca)
         return Session(line, session)
 
 
@@ -285,7 +287,7 @@ class Stream:
     def _next(self) -> bytes:
         settings, line = self._wire.settings, self._session.line
         try:
-            with line.cut_after(settings.timeout * _WHOLE, f"jenkins-limit-{settings.name}"):
+            with line.cut_after(settings.timeout * _WHOLE):
                 piece = next(self._pieces, None)
         except Exception as error:
             self._end(usable=False)

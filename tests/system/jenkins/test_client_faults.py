@@ -287,6 +287,20 @@ def test_a_certificate_of_ones_own_is_trusted_by_its_file_and_only_then(
     assert "give its file as `ca` of jenkins.ci" in str(error)
 
 
+def test_a_proxy_that_the_environment_names_is_used_and_named_where_it_fails(token: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = JenkinsSettings("ci", "http://jenkins.example.com:8080", token=token)
+    with ScriptedJenkins(lambda _: ME) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert opened(settings).user() == "torii"
+        assert proxy.asked[0].headers["Host"] == "jenkins.example.com:8080"
+    assert "the proxy that the environment names fails" in str(failure(opened(settings).user))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with ScriptedJenkins(lambda _: ME) as server:
+        assert opened(server.settings(token)).user() == "torii"
+
+
 def test_the_address_is_shown_without_what_may_be_secret(token: Secret) -> None:
     settings = JenkinsSettings("ci", f"http://user:hush@127.0.0.1:{free_port()}", token=token)
     assert "hush" not in str(failure(opened(settings).user))

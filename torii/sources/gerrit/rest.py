@@ -147,7 +147,7 @@ class GerritRest:
         usable = False
         named: dict[str, Any] = {"headers": headers} if body is None else {"headers": headers, "json": body}
         try:
-            with line.cut_after(limit * _WHOLE, f"gerrit-limit-{self.name}"):
+            with line.cut_after(limit * _WHOLE):
                 found, response = getattr(api, method)(
                     path, True, params=list(params), timeout=(min(limit, _CONNECT), limit), allow_redirects=False, **named
                 )

@@ -14,6 +14,7 @@ SMALL = {
     "gate-fail": ["changes=3", "tenths=3"],
     "latency": ["rounds=2"],
     "restart": ["items=30", "rounds=1"],
+    "sync": ["jobs=3", "rounds=1"],
 }
 ON_GERRIT = {
     "gate-gerrit": ["changes=2"],

@@ -16,7 +16,19 @@ def last_line(printed: str) -> dict[str, object]:
 
 
 def test_every_benchmark_is_listed_and_nothing_else():
-    assert names() == ["events", "gate", "gate-fail", "gate-gerrit", "gearman", "latency", "latency-gerrit", "merger", "restart", "step"]
+    assert names() == [
+        "events",
+        "gate",
+        "gate-fail",
+        "gate-gerrit",
+        "gearman",
+        "latency",
+        "latency-gerrit",
+        "merger",
+        "restart",
+        "step",
+        "sync",
+    ]
 
 
 def test_a_benchmark_prints_its_measurement_last(capsys):

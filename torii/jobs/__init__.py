@@ -1,4 +1,8 @@
-"""From `torii.yml` to Jenkins: Jinja2 templates, Jenkins Job Builder, job XML. It writes nothing and talks to nobody."""
+"""From `torii.yml` to Jenkins: Jinja2 templates, Jenkins Job Builder, job XML, and the jobs in Jenkins kept so.
+
+Rendering (`library`) writes nothing and talks to nobody. Syncing goes from what is `wanted` (read from git) by a `look` at what is there
+to a `plan`, which `apply` performs; `sync` does that by itself while Torii runs, and `torii sync-jobs` when somebody asks.
+"""
 
 from torii.jobs.definition import OWNERSHIP_MARK, JobError, JobSource, RenderedJob
 from torii.jobs.library import JobLibrary

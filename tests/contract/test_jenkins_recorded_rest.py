@@ -1,4 +1,4 @@
-"""What a real Jenkins was asked over HTTP and what it answered (tests/recordings/jenkins/rest), asked of the fake: are the answers the same?"""
+"""What a real Jenkins answered over HTTP (tests/recordings/jenkins/rest): asked the same, does the fake answer the same?"""
 
 from __future__ import annotations
 
@@ -124,5 +124,5 @@ def recorded_log(entries: Entries) -> bytes:
     [whole] = [entry["text"] for entry in entries if entry["path"].endswith("start=0") and "X-More-Data" not in entry["headers"]]
     [note] = [entry["text"] for entry in entries if entry["path"].endswith("start=72")]
     rest = whole.replace("\r\n", "\n").removeprefix("Started by user admin\n")
-    first = "Started by user \x1b[8mha:" + "/" * 49 + note.replace("\r\n", "\n").removesuffix(rest)
+    first: str = "Started by user \x1b[8mha:" + "/" * 49 + note.replace("\r\n", "\n").removesuffix(rest)
     return (first + rest).encode()

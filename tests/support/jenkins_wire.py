@@ -149,10 +149,10 @@ class Replay:
                 if packet[1][:1] == [handle] if handle else packet[0] == kind:
                     waiting.remove(packet)
                     return packet
-            packet = self._clients[conn].next()
-            if packet is None:
+            came = self._clients[conn].next()
+            if came is None:
                 return waiting.pop(0) if waiting else None
-            waiting.append(packet)
+            waiting.append(came)
 
     def _let_happen(self, kind: str, arguments: list[str]) -> None:
         if kind == "WORK_COMPLETE" and arguments[1].startswith("{"):
@@ -261,11 +261,11 @@ def recorded_words(events: list[Event]) -> Iterator[tuple[str, list[str]]]:
         yield names[conn], said
 
 
-def settled(tap: Tap, since: int = 0) -> dict[str, list[str]]:
-    """Return what the workers said once the last word of each is that it sleeps."""
+def settled(tap: Tap, workers: int) -> dict[str, list[str]]:
+    """Return what that many workers said once the last word of each is that it sleeps."""
 
-    def all_asleep() -> dict[str, list[str]] | None:
-        said = tap.said(since)
-        return said if said and all(words[-1] == "PRE_SLEEP" for words in said.values()) else None
+    def all_asleep() -> dict[str, list[str]]:
+        said = tap.said()
+        return said if len(said) == workers and all(words[-1] == "PRE_SLEEP" for words in said.values()) else {}
 
-    return wait_until(all_asleep)  # type: ignore[return-value]  # nothing but an answer ends the waiting
+    return wait_until(all_asleep)

@@ -37,6 +37,12 @@ PLUGINS = {
 _FOLDER = b"<com.cloudbees.hudson.plugins.folder.Folder><description/></com.cloudbees.hudson.plugins.folder.Folder>"
 
 
+_FRAMES = "\tat hudson.model.Run.execute(Run.java:1900)\n\tat hudson.model.Executor.run(Executor.java:449)"
+_AGENT_LOST = f"java.io.IOException: Unexpected termination of the channel\n{_FRAMES}"
+_SHUT_DOWN = f"java.lang.IllegalStateException: Jenkins.instance is missing.\n{_FRAMES}"
+"""What a real one's log ends in, shortened: where an agent is lost in a build, and where Jenkins itself is ended by SIGTERM."""
+
+
 class FakeJenkins:
     """A Jenkins on loopback. `folder` is for what its builds leave.
 
@@ -297,9 +303,7 @@ class FakeJenkins:
             if self._plugin is not None:
                 self._plugin.drop_node(node)
             for build in lost:
-                build.say("java.io.IOException: Unexpected termination of the channel")
-                build.say("Build step 'Execute shell' marked build as failure")
-                self._end(build, "FAILURE")
+                self._end(build, "FAILURE", _AGENT_LOST)
             self.core.maintain()
 
     def revive_node(self, name: str) -> None:
@@ -322,9 +326,7 @@ class FakeJenkins:
                 build.waiters = []
                 if kill:
                     build.job.builds.pop(build.number, None)
-                else:
-                    build.say("Build step 'Execute shell' marked build as failure")
-                self._end(build, "FAILURE")
+                self._end(build, "FAILURE", _SHUT_DOWN)
             for item in [] if not kill else list(self.core.queue.values()):
                 self.core.queue.pop(item.id)
             for item in [item for item in self.core.queue.values() if item.plugin]:
@@ -421,8 +423,11 @@ class FakeJenkins:
             raise KeyError(f"there is no node {name!r}")
         return node
 
-    def _end(self, build: Build, result: str) -> None:
-        """End a build whose process is gone."""
+    def _end(self, build: Build, result: str, trace: str) -> None:
+        """End a build whose process is gone; `trace` is what Jenkins last writes into its log."""
+        build.say(trace)
+        build.say("Build step 'Execute shell' marked build as failure")
+        self.core.finish(build, result)
+        build.log.seal()
         if build.stop is not None:
             build.stop.ask("the node is gone", shutdown=True)
-        self.core.finish(build, result)

@@ -28,7 +28,8 @@ log = structlog.get_logger()
 _PAUSE = 0.1
 """Seconds between two attempts to reach a Gearman server. (A real plug-in takes about two.)"""
 _OFFLINE = ("1", "true")
-_NO_BUILD = '"hudson.model.Run.getStartTimeInMillis()" because "currBuild" is null'
+_NO_CELL = '"hudson.model.Run.getStartTimeInMillis()" because "currBuild" is null'
+_DELETED = '"hudson.model.queue.QueueTaskFuture.getStartCondition()" because "future" is null'
 OFFLINE_REASON = "Offline due to Gearman request"
 
 
@@ -146,18 +147,18 @@ class Plugin:
         """Tell the servers what changed of jobs and nodes."""
         for worker in self._workers:
             if worker.node is not None:
-                self._offer(worker, self._functions(worker.node), worker.node)
+                self._offer(worker, self._functions(worker.node))
 
-    def _offer(self, worker: PluginWorker, functions: set[str], node: Node) -> None:
-        if worker.busy:
-            worker.stale = True  # told when its build has ended
+    def _offer(self, worker: PluginWorker, functions: set[str]) -> None:
+        if worker.busy or any(link.state == GRABBING for link in worker.links):
+            worker.stale = True  # told when its build has ended; a server would take the job in hand for one that nobody has
             return
         more, less = functions - worker.functions, worker.functions - functions
         if not more and not less:
             return
-        worker.functions = functions
+        fresh, worker.functions = not functions or not worker.functions, functions
         for link in worker.links:
-            if not functions or not node.up or more == functions:
+            if fresh:
                 link.reset(sorted(functions))
             else:
                 link.change(sorted(more), sorted(less))
@@ -275,6 +276,7 @@ class Plugin:
             case constants.NO_JOB:
                 link.sleep()
                 self._open(worker)
+                self._catch_up(worker)
             case constants.JOB_ASSIGN_UNIQ:
                 handle, function, unique, arguments = data.split(b"\0", 3)
                 link.state, worker.busy = WORKING, True
@@ -289,9 +291,9 @@ class Plugin:
         try:
             name = function.split(":")[1]
             given = read_payload(arguments)
-            job = next((job for job in self._core.jobs.values() if job.short == name and job.buildable), None)
+            job = next((job for job in self._core.jobs.values() if job.short == name and not job.config.is_folder), None)
             if job is None:
-                raise PayloadError(f"java.lang.NullPointerException: Cannot invoke {_NO_BUILD}")
+                raise PayloadError(f"java.lang.NullPointerException: Cannot invoke {_NO_CELL if '=' in name else _DELETED}")
         except PayloadError as error:
             request.exception(str(error))
             return
@@ -301,7 +303,7 @@ class Plugin:
         self._core.ask(job, parameters, Cause(), delay=0.0, node=node, waiter=waiter, stuck=not request.unique)
 
     def _manage(self, request: _Request, function: str, arguments: bytes) -> None:
-        """Do what `stop:` and `set_description:` ask for: an end with WORK_FAIL says that the build is over, an exception that there is none."""
+        """Do what `stop:` and `set_description:` ask for. WORK_FAIL says that the build is over, an exception that there is none."""
         stop = function.startswith("stop:")
         try:
             given = read_payload(arguments, nothing='"java.util.Map.get(Object)" because "data" is null')
@@ -354,12 +356,14 @@ class Plugin:
         self._wake()
         if not worker.wanted:
             return
-        node = worker.node
-        if node is not None and worker.stale:
-            worker.stale = False
-            self._offer(worker, self._functions(node), node)
+        self._catch_up(worker)
         for each in worker.links:
             self._ask(worker, each)
+
+    def _catch_up(self, worker: PluginWorker) -> None:
+        if worker.node is not None and worker.stale:
+            worker.stale = False
+            self._offer(worker, self._functions(worker.node))
 
 
 class _Request:
@@ -412,8 +416,8 @@ class _Request:
 def functions_of(job: Job, node: Node) -> set[str]:
     """Return the functions that `node` offers for `job`."""
     config = job.config
-    if not job.buildable:
-        return set()
+    if config.disabled or config.is_folder:
+        return set()  # a copy that cannot be built until it is saved has them
     if config.kind.endswith("WorkflowJob"):
         return {f"build:{job.short}", f"build:{job.short}:master"} if not node.name else set()
     if not node.takes(config.label):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -68,6 +69,7 @@ def run_demo(options: Options, console: Console, stop: threading.Event) -> bool:
         console.print(Text(line), soft_wrap=True)
 
     with interruptible(stop), ExitStack() as stack:
+        set_up_logging(file=Path(os.devnull))  # until there is a place for a log: what goes wrong before that is told
         require_git()
         if options.svg is not None and not options.svg.absolute().parent.is_dir():
             raise UserError(f"{options.svg}: there is no folder {options.svg.absolute().parent}")

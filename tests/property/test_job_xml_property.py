@@ -54,8 +54,9 @@ def library() -> JobLibrary:
     return JobLibrary()
 
 
-def arrived(run: str, value: str) -> tuple[str | None, str | None]:
-    (made,) = library().render([JobSource(ProjectName("app"), "main", JobDefinition("unit", run, variables=(("VALUE", value),)))])
+def arrived(run: str, value: str, *plugins: str) -> tuple[str | None, str | None]:
+    job = JobDefinition("unit", run, variables=(("VALUE", value),))
+    (made,) = library().render([JobSource(ProjectName("app"), "main", job)], plugins)
     root = ElementTree.fromstring(made.xml)
     (default,) = [
         each.findtext("defaultValue") for each in root.iter("hudson.model.StringParameterDefinition") if each.findtext("name") == "VALUE"
@@ -72,7 +73,13 @@ def arrived(run: str, value: str) -> tuple[str | None, str | None]:
 @example(run="{name}{{name}}{description}", value="{parameter}{value}{variable}")
 @example(run="echo 'é {' ]]> \\\n" * 6000, value="")
 def test_run_and_variables_arrive_unchanged(run: str, value: str):
-    assert arrived(run, value) == (run, value)
+    assert arrived(run, value, "build-timeout") == (run, value)
+    # In a Jenkins that cannot end builds by itself the step stands whole between two lines that are not in it.
+    command, default = arrived(run, value)
+    assert default == value
+    delimiter = next(line for line in (command or "").splitlines() if line.startswith('cat >"$step" <<')).split("'")[1]
+    assert delimiter not in run
+    assert f"<<'{delimiter}'\n{run}\n{delimiter}\n" in (command or "")
 
 
 @given(st.tuples(st.text(), st.text(), st.text()), st.tuples(st.text(), st.text(), st.text()))

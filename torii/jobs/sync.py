@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,7 +18,7 @@ from torii.jobs.library import JobLibrary
 from torii.jobs.look import Depth, look
 from torii.jobs.plan import Deed
 from torii.jobs.team import last_good, refresh
-from torii.jobs.wanted import Wanted, WantedReader
+from torii.jobs.wanted import ProjectJobs, Wanted, WantedReader
 from torii.model.ids import ProjectName
 
 if TYPE_CHECKING:
@@ -140,23 +142,29 @@ class JobSync:
             return everything, woken
 
     def _round(self, everything: bool, woken: frozenset[ProjectName]) -> None:
-        if (everything or self._without_files) and not self._refresh_files():
-            return
+        if everything or self._without_files:
+            everything = True
+            if not self._refresh_files():
+                return
         synced = {controller.name for controller in self._controllers}
         projects = [project.name for project in self._config.projects if synced.intersection(project.jenkins)]
         news = self._reader.read([name for name in projects if everything or name in woken])
-        self._wanted = Wanted({**self._wanted.projects, **news.projects})
+        before, self._wanted = self._wanted, Wanted({**self._wanted.projects, **news.projects})
         for words in news.mistakes:
             log.info("jobs.torii_yml_wrong", reason=words)
-        self._tell(
-            "read", f"the jobs of some projects are left as they are: {'; '.join(unread)}" if (unread := self._wanted.unread) else ""
-        )
-        for controller in self._controllers:
-            if self._ended:
-                return
-            names = [project.name for project in self._config.projects if controller.name in project.jenkins]
-            if everything or woken.intersection(names):
-                self._tell(f"jenkins {controller.name}", self._sync(controller, self._wanted.of(names), everything))
+        unread = "; ".join(self._wanted.unread)
+        self._tell("read", f"the jobs of some projects are left as they are: {unread}" if unread else "")
+        # Most of what lands changes no torii.yml; what somebody did to a job by hand is for a look at everything.
+        landed = {name for name, now in news.projects.items() if everything or _jobs(before.projects.get(name)) != _jobs(now)}
+        with ThreadPoolExecutor(len(self._controllers), thread_name_prefix="torii-job-sync") as pool:  # one that is slow holds up no other
+            for asked in [pool.submit(self._bring, controller, everything, landed) for controller in self._controllers]:
+                asked.result()
+
+    def _bring(self, controller: Controller, everything: bool, landed: AbstractSet[ProjectName]) -> None:
+        about = f"jenkins {controller.name}"
+        names = [project.name for project in self._config.projects if controller.name in project.jenkins]
+        if not self._ended and (everything or about in self._trouble or landed & set(names)):
+            self._tell(about, self._sync(controller, self._wanted.of(names), everything))
 
     def _refresh_files(self) -> bool:
         """Have jobs made with what the config project says now, or said before; return whether either is known."""
@@ -190,7 +198,7 @@ class JobSync:
         if not problems:
             return ""
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        return f"{len(problems)} of the jobs in Jenkins {controller.name} are not as they should be: {problems[0]}{more}"
+        return f"not all jobs in Jenkins {controller.name} are as they should be: {problems[0]}{more}"
 
     def _go_on(self, _: Done) -> None:
         if self._ended:
@@ -204,6 +212,10 @@ class JobSync:
                 self._trouble[about] = words, before[1] if before else self._clock()
         if words and (before is None or before[0] != words):
             log.warning("jobs.sync_trouble", about=about, reason=words)
+
+
+def _jobs(project: ProjectJobs | None) -> tuple[object, ...]:
+    return () if project is None else (project.sources, project.unread)
 
 
 def _at(seconds: float) -> str:

@@ -113,6 +113,15 @@ def test_a_wake_looks_at_its_project_alone(lab, start):
     assert lab.command_of("app--main--unit") == "make test"
 
 
+def test_what_lands_without_changing_a_job_asks_jenkins_nothing(lab, fake, start):
+    running = start()
+    running.settled()
+    asked = fake.fault("slow", "", times=1000)
+    lab.push("app", "main", {"torii.yml": TWO, "README": "more"})
+    running.woken()
+    assert asked.met == 0
+
+
 def test_all_is_looked_at_again_after_a_while(lab, start):
     running = start(every=0.3)
     running.settled()
@@ -144,11 +153,23 @@ def test_a_jenkins_that_is_away_is_said_with_since_when_and_made_good(lab, fake,
     assert lab.names() == {"app--main--unit", "app--main--lint"}
 
 
+def test_one_jenkins_that_is_slow_holds_up_no_other(tmp_path, start):
+    with FakeJenkins(tmp_path / "one") as one, FakeJenkins(tmp_path / "two") as two:
+        lab = JobsLab(tmp_path / "second", {"one": one, "two": two})
+        lab.add("app", main=ONE)
+        slow = one.fault("slow", "", times=1000, seconds=3.0)
+        running = start(lab)
+        wait_until(lambda: lab.names("two") == {"app--main--unit"})
+        assert slow.met
+        assert lab.names("one") == set()
+        running.sync.stop(10.0)
+
+
 def test_a_name_that_is_taken_is_said_and_the_rest_is_synced(lab, fake, start):
     fake.add_job("app--main--unit", job_xml("mine"))
     running = start()
     running.settled()
-    assert "1 of the jobs in Jenkins ci are not as they should be: job unit of app, branch main" in running.sync.health()
+    assert "not all jobs in Jenkins ci are as they should be: job unit of app, branch main" in running.sync.health()
     assert lab.names() == {"app--main--unit", "app--main--lint"}
     fake.delete_job("app--main--unit")
     running.woken()

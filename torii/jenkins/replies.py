@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from urllib.parse import urlsplit, urlunsplit
 
@@ -22,6 +23,8 @@ _SHOWN = 500
 _PASSING = {408, 425, 429}
 _LACKING = re.compile(r"([^\s<>]+) is missing the ([^<>]{1,80}?) permission")
 _MARKUP = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_PANEL = re.compile(r'<div id="main-panel">(.*?)(?:<footer\b|$)', re.IGNORECASE | re.DOTALL)
+_MESSAGE = re.compile(r"<th>MESSAGE:</th>\s*<td>(.*?)</td>", re.IGNORECASE | re.DOTALL)
 _TAKEN = re.compile(r"job already exists|already exists with the name", re.IGNORECASE)
 NO_CRUMB = "No valid crumb"
 """What Jenkins says to a POST of a password's without the crumb of its session."""
@@ -41,9 +44,13 @@ def plain(url: str) -> str:
 
 
 def text_of(response: requests.Response) -> str:
-    """Return what a page says, as text without markup, in one line."""
-    text = _MARKUP.sub(" ", response.content[:200_000].decode("utf-8", "replace"))
-    return " ".join(text.split())
+    """Return what a page says, as one line of text: of Jenkins' pages what stands in their middle, of Jetty's the message."""
+    page = response.content[:200_000].decode("utf-8", "replace")
+    found = _PANEL.search(page) or _MESSAGE.search(page)
+    text = html.unescape(_MARKUP.sub(" ", found[1] if found else page))
+    if not found and (error := response.headers.get("X-Error", "").strip()):
+        return error
+    return " ".join(text.split()).removeprefix("Error ")
 
 
 def not_jenkins(settings: JenkinsSettings, method: str, response: requests.Response, due: str = "JSON") -> JenkinsUnavailableError:
@@ -70,7 +77,7 @@ def refusal(settings: JenkinsSettings, method: str, response: requests.Response)
     """Return the error for a reply whose status is 400 or more."""
     status = response.status_code
     text = text_of(response)
-    said = response.headers.get("X-Error", "").strip() or text
+    said = "" if text in (response.reason, f"{status} {response.reason}") else text
     answer = f"{where(settings, method, response.url)}: {status} {response.reason or ''}".rstrip()
     start = f"{answer}: {said[:_SHOWN]}" if said else answer
     if status == 401:

@@ -135,8 +135,8 @@ def test_nodes_plug_ins_and_jobs(token: Secret) -> None:
         assert (controller.user(), controller.version()) == ("admin", "2.372")
         assert not controller.about().quieting_down
         jobs = controller.jobs()
-    assert jobs["matrix"].kind == "hudson.matrix.MatrixProject"
-    assert jobs["plain"].url == "http://jenkins/job/plain/"
+    assert jobs["artifacts"].kind == "hudson.model.FreeStyleProject"
+    assert jobs["disabled-job"].url == "http://jenkins/job/disabled-job/"
 
 
 def test_exclusive_nodes_tell_it_by_the_label_of_their_name(token: Secret) -> None:

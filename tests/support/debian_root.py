@@ -91,7 +91,7 @@ class DebianRoot:
         variables = {name: value for name, value in os.environ.items() if _HANDED_ON.fullmatch(name)}
         variables |= {"PATH": _PATH, "HOME": "/root", "LC_ALL": "C.UTF-8", "PIP_NO_COMPILE": "1"}
         variables |= dict.fromkeys(("PIP_CERT", "CURL_CA_BUNDLE"), _HANDED_IN)
-        settings = [word for name, value in (variables | environment).items() for word in ("--setenv", name, value)]
+        settings = [word for name, value in {**variables, **environment}.items() for word in ("--setenv", name, value)]
         return [
             *("bwrap", "--bind", str(self.folder), "/", "--dev", "/dev", "--proc", "/proc"),
             *("--tmpfs", "/run", "--perms", "1777", "--tmpfs", "/tmp"),

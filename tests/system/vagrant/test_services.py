@@ -157,7 +157,10 @@ def test_from_services_just_installed_to_a_vote_on_a_build_in_jenkins(boot_gerri
     assert "12 passed" in said["rights"]
     assert "FAIL" not in said["jobs"]
     assert "Torii's vote on change 2 is Verified +1" in said["change"]
-    assert {job: build.result for job, build in builds.items()} == {"hello--main--unit": "SUCCESS", "hello--main--lint": "SUCCESS"}
+    assert {job: build and build.result for job, build in builds.items()} == {
+        "hello--main--unit": "SUCCESS",
+        "hello--main--lint": "SUCCESS",
+    }
 
 
 # ---- Jenkins -------------------------------------------------------------------------------------------------------------------

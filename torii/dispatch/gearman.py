@@ -95,7 +95,14 @@ class GearmanDispatcher:
         self._on(build, Phase.PREPARING, lambda flight: self._tower.finish(flight, result, reason))
 
     def stalled(self, build: BuildId, reason: str) -> None:
-        self._tower.post(partial(self._tower.stalled, build, reason))
+        self._tower.post(partial(self._stalled, build, reason))
+
+    def _stalled(self, build: BuildId, reason: str) -> None:
+        flight = self._tower.find(build)
+        if flight is not None and flight.side is self._jenkins and not reason:
+            self._jenkins.registered(flight)
+        else:
+            self._tower.stalled(build, reason)
 
     def unregistered(self, build: BuildId) -> None:
         if self._jenkins is not None:

@@ -8,10 +8,8 @@ have it has been asked.
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,17 +19,17 @@ from torii.dispatch import wire
 from torii.dispatch.description import description
 from torii.dispatch.farm import JenkinsFarm
 from torii.dispatch.flight import Flight, Phase
+from torii.dispatch.jenkins_case import Case, node_of
 from torii.dispatch.jenkins_chase import Chase
 from torii.dispatch.jenkins_desk import Desk
 from torii.dispatch.jenkins_jobs import JenkinsJobs, Place
-from torii.dispatch.jenkins_rounds import Rounds
+from torii.dispatch.jenkins_lookout import Lookout
 from torii.dispatch.jenkins_search import Search, Sighting
 from torii.dispatch.listeners import StopListener
 from torii.dispatch.tower import Tower
-from torii.dispatch.verdict import taken_for_lost
 from torii.dispatch.whose import Whose
 from torii.gearman.functions import describe_function, stop_function
-from torii.jenkins import Build, Queued
+from torii.jenkins import Build
 from torii.model.build import Result
 from torii.model.ids import BuildId, ProjectName
 from torii.model.pipeline import Precedence
@@ -44,26 +42,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 T = TypeVar("T")
-
-_EXECUTOR = re.compile(r"_exec-\d+$")
-
-
-@dataclass(slots=True)
-class _Case:
-    """What is known of a build besides its flight. `run` is where it runs, or did; `began` when that was heard (monotonic seconds).
-
-    `broken`: its worker is lost, or refused it, in `words`; `ran` seconds after it began, where that is known. `word` is the result that
-    the wire gave. `away` counts looks for it that could not be made.
-    """
-
-    place: Place | None = None
-    run: Run | None = None
-    began: float = 0.0
-    broken: bool = False
-    words: str = ""
-    ran: float | None = None
-    word: Result | None = None
-    away: int = 0
 
 
 class JenkinsBuilds:
@@ -80,9 +58,9 @@ class JenkinsBuilds:
         self._jobs = JenkinsJobs(self._desks, library, farm.instance, self, tower.pace)
         self._search = Search(controllers, tower.post)
         self._chase = Chase(self._desks, tower.box, tower.pace.watch)
-        self._rounds = Rounds(self._desks, tower, self)
+        self._lookout = Lookout(tower, definitions, self._desks, self._search, self._jobs, self)
         self._whose = Whose([controller.settings for controller in farm.controllers.values()])
-        self._cases: dict[BuildId, _Case] = {}
+        self._cases: dict[BuildId, Case] = {}
 
     def start(self) -> None:
         """Begin to ask Jenkins; called once the tower's thread runs."""
@@ -103,30 +81,23 @@ class JenkinsBuilds:
         """Whether builds of `project` are Jenkins'."""
         return bool(self._farm.projects.get(project))
 
-    def _controllers(self, flight: Flight) -> Sequence[str]:
+    def controllers(self, flight: Flight) -> Sequence[str]:
+        """Return the names of those that may run `flight`."""
         return self._farm.projects[flight.request.project]
 
-    def _case(self, flight: Flight) -> _Case:
-        return self._cases.setdefault(flight.id, _Case())
-
-    def run_of(self, flight: Flight) -> Run | None:
-        """Return where `flight` runs, as far as is known."""
-        return self._case(flight).run
-
-    def runs_in(self, flight: Flight, controller: str) -> bool:
-        """Whether `flight` is to be looked for in `controller`: it runs there, or it is not known where."""
-        run = self._case(flight).run
-        return run.controller == controller if run is not None else controller in self._controllers(flight)
+    def case(self, flight: Flight) -> Case:
+        """Return what is known of `flight` besides."""
+        return self._cases.setdefault(flight.id, Case())
 
     # How a build begins.
 
     def prepare(self, flight: Flight) -> None:
         flight.phase, flight.waits = Phase.PREPARING, True
         place = self._jobs.lookup(flight.request)
-        if place is not None and place.controllers >= set(self._controllers(flight)):
+        if place is not None and place.controllers >= set(self.controllers(flight)):
             self._expect(flight, place)
         else:
-            self._jobs.ensure(flight.request, self._controllers(flight))
+            self._jobs.ensure(flight.request, self.controllers(flight))
 
     def brought(self, build: BuildId, place: Place) -> None:
         def do() -> None:
@@ -152,38 +123,42 @@ class JenkinsBuilds:
         flight = self._tower.find(build)
         case = self._cases.get(build)
         if flight is not None and flight.waits and case is not None and case.place is not None:
-            self._jobs.unregistered(flight.request, self._controllers(flight), case.place)
+            self._jobs.unregistered(flight.request, self.controllers(flight), case.place)
+
+    def registered(self, flight: Flight) -> None:
+        """Some node has the build's function registered."""
+        self._tower.stalled(flight.id, self._lookout.why_waiting(flight))
 
     def _expect(self, flight: Flight, place: Place) -> None:
-        self._case(flight).place = place
+        self.case(flight).place = place
         if self._definitions.expect(flight.id, place.function):
             self.submit(flight, place.function)
 
     def submit(self, flight: Flight, function: str) -> None:
-        case = self._case(flight)
+        case = self.case(flight)
         assert case.place is not None
         case.run, case.broken, case.word, case.away = None, False, None, 0
         self._tower.submit(flight, function, case.place.defaults)
 
     def started(self, flight: Flight, before: wire.Running | None) -> None:
-        running, case = flight.running, self._case(flight)
+        running, case = flight.running, self.case(flight)
         assert running is not None
-        if before is not None and before.identity == running.identity:
+        if before is not None and before.same(running):
             return
-        if before is not None and before.number:
+        if before is not None:
             log.warning("dispatch.run_again", build=flight.id, before=before.number, now=running.number, node=running.worker)
             flight.announced = False
             self._leave(case)
         case.began, case.broken, case.word, flight.missed = time.monotonic(), False, None, 0
-        controller = self._whose.told_by(running, self._controllers(flight))
+        controller = self._whose.told_by(running, self.controllers(flight))
         if controller is not None:
             self._recognise(flight, controller, running.url)
         else:
-            self._announce(flight)
+            self.announce(flight)
             told = partial(self._recognised, flight.id, running.identity)
-            self._search.ask(flight.id, running.name, self._controllers(flight), told)
+            self._search.ask(flight.id, running.name, self.controllers(flight), told)
 
-    def _leave(self, case: _Case) -> None:
+    def _leave(self, case: Case) -> None:
         """Have an earlier run of the same build ended, should it go on: whoever ran it lost only its connection."""
         if case.run is not None:
             run, controller = case.run, self._farm.controllers[case.run.controller]
@@ -197,7 +172,7 @@ class JenkinsBuilds:
     def _recognised(self, build: BuildId, identity: tuple[str, str, int], sighting: Sighting | None, trouble: str) -> None:
         """Jenkins said which controller has a build, whose own address told nothing."""
         flight = self._tower.find(build)
-        if flight is None or flight.running is None or flight.running.identity != identity or self._case(flight).run is not None:
+        if flight is None or flight.running is None or flight.running.identity != identity or self.case(flight).run is not None:
             return
         if sighting is not None and isinstance(sighting.found, Build):
             self._whose.learn(flight.running, sighting.controller)
@@ -206,27 +181,29 @@ class JenkinsBuilds:
             log.info("dispatch.controller_unknown", build=build, manager=flight.running.manager, reason=trouble)
 
     def _recognise(self, flight: Flight, controller: str, url: str | None) -> None:
-        running, case = flight.running, self._case(flight)
+        running, case = flight.running, self.case(flight)
         assert running is not None
         where = url or self._whose.address(controller, running.name, running.number)
         case.run = Run(flight.id, controller, running.name, running.number, where)
-        self._announce(flight, where)
+        self.announce(flight, where)
         if case.place is not None and not self._jobs.has(controller, case.place):
             self._chase.end(flight.id, [controller])
             reason = f"it began in the Jenkins {controller}, where its job could not be brought up to date before"
-            self._lose(flight, reason)
+            self.lose(flight, reason)
             return
-        self._follow(flight, case.run)
+        self.follow(flight, case.run)
         self._describe(flight, running, case.run)
 
-    def _follow(self, flight: Flight, run: Run) -> None:
-        case = self._case(flight)
+    def follow(self, flight: Flight, run: Run) -> None:
+        """Have what it writes brought from now on."""
+        case = self.case(flight)
         copy = case.place.copy if case.place is not None else not flight.request.synced
         self._gatherer.follow(run, flight.request.job, copy=True if copy else None)
 
-    def _announce(self, flight: Flight, url: str | None = None) -> None:
+    def announce(self, flight: Flight, url: str | None = None) -> None:
+        """Say that it runs, and where."""
         assert flight.running is not None
-        self._tower.announce(flight, _EXECUTOR.sub("", flight.running.worker), url)
+        self._tower.announce(flight, node_of(flight.running.worker), url)
 
     def _describe(self, flight: Flight, running: wire.Running, run: Run) -> None:
         if running.manager:
@@ -238,26 +215,26 @@ class JenkinsBuilds:
     # How a build ends.
 
     def complete(self, flight: Flight, data: bytes) -> None:
-        said, case = wire.running(data), self._case(flight)
-        if said is not None and flight.running is not None and said.identity != flight.running.identity:
+        said, case = wire.running(data), self.case(flight)
+        if said is not None and flight.running is not None and not flight.running.same(said):
             before, flight.running = flight.running, said
             self.started(flight, before)
             if self._tower.find(flight.id) is None:
                 return
         case.word = wire.result(data)
         if case.run is not None:
-            self._harvest(flight, case.run)
+            self.harvest(flight, case.run)
         else:
             self._tower.drift(flight, 0.0)
 
-    def _harvest(self, flight: Flight, run: Run) -> None:
+    def harvest(self, flight: Flight, run: Run) -> None:
         """Have brought what the build left; it is answered for when that is in the store."""
         flight.phase, flight.waits = Phase.HARVESTED, False
         flight.turn += 1
         self._definitions.release(flight.id)
         told = partial(self._tell, flight.id, flight.turn, self._harvested)
         troubled = partial(self._tell, flight.id, flight.turn, self._not_harvested)
-        self._gatherer.finish(run, self._case(flight).word, told, troubled)
+        self._gatherer.finish(run, self.case(flight).word, told, troubled)
 
     def _tell(self, build: BuildId, turn: int, hear: Callable[[Flight, T], None], said: T) -> None:
         """Bring to the tower's thread what the gatherer says, if the build still waits for it."""
@@ -277,11 +254,12 @@ class JenkinsBuilds:
 
     def _harvested(self, flight: Flight, outcome: Outcome | None) -> None:
         if outcome is None:
-            self._lose(flight, "Jenkins does not know the build any more: it, or its job, was deleted before its result was read")
+            self.lose(flight, "Jenkins does not know the build any more: it, or its job, was deleted before its result was read")
         else:
             self._tower.finish(flight, outcome.result, "", outcome)
 
-    def _lose(self, flight: Flight, reason: str) -> None:
+    def lose(self, flight: Flight, reason: str) -> None:
+        """Answer that the infrastructure ended it."""
         self._gatherer.drop(flight.id)
         self._tower.finish(flight, Result.LOST, reason)
 
@@ -299,20 +277,8 @@ class JenkinsBuilds:
             return
         if flight.stop_reason is not None:
             self.give_up(flight)
-            return
-        case = self._case(flight)
-        case.broken, case.words = True, detail
-        case.ran = time.monotonic() - case.began if flight.running is not None else None
-        if flight.running is None and case.place is not None:
-            self._jobs.suspect(case.place)
-        self._tower.drift(flight, 0.0)
-
-    def silent(self, flight: Flight) -> None:
-        """Its Jenkins does not run it any more and nothing was heard of that: a C gearmand keeps quiet about a worker that was lost."""
-        case = self._case(flight)
-        case.broken, case.words, case.ran = True, "", None
-        self._tower.hearer.withdraw(flight)
-        self._tower.drift(flight, 0.0)
+        else:
+            self._lookout.broke(flight, detail)
 
     def drift(self, flight: Flight) -> None:
         self._tower.drift(flight, 0.0)
@@ -321,151 +287,35 @@ class JenkinsBuilds:
         self._tower.search(flight, 0.0)
 
     def look(self, flight: Flight) -> None:
-        self._tower.search(flight, 4 * self._tower.pace.patience)  # should nobody answer
-        case = self._case(flight)
-        job = case.run.job if case.run is not None else case.place.name if case.place is not None else ""
-        told = partial(self._found, flight.id, flight.turn)
-        if job:
-            self._search.ask(flight.id, job, self._controllers(flight), told)
-        else:
-            self._jobs.name(flight.request, partial(self._named, flight.id, flight.turn))
-
-    def _named(self, build: BuildId, turn: int, place: Place | None) -> None:
-        """Another life of this process may have started the build: this is what its job is called."""
-
-        def do() -> None:
-            flight = self._tower.find(build, turn, Phase.ADRIFT)
-            if flight is None:
-                return
-            if place is None:
-                self.prepare(flight)  # which says what is wrong with the job
-                return
-            self._case(flight).place = place
-            self.look(flight)
-
-        self._tower.post(do)
-
-    def _found(self, build: BuildId, turn: int, sighting: Sighting | None, trouble: str) -> None:
-        flight = self._tower.find(build, turn, Phase.ADRIFT)
-        if flight is None or self._tower.ended_already(flight):
-            return
-        case = self._case(flight)
-        if sighting is None and trouble:
-            self.outage(flight, trouble)
-            case.away += 1
-            self._tower.search(flight, min(10.0, 2.0 ** min(case.away - 1, 4)) * self._tower.pace.retry)
-            return
-        case.away = 0
-        match sighting:
-            case Sighting(controller, Build() as found):
-                self._seen(flight, controller, found)
-            case Sighting(_, Queued()):
-                self._tower.search(flight, self._tower.pace.watch)
-            case _:
-                self._not_seen(flight)
-
-    def _seen(self, flight: Flight, controller: str, found: Build) -> None:
-        case = self._case(flight)
-        run = Run(flight.id, controller, found.job, found.number, found.url)
-        if case.run is None or case.run.identity != run.identity:
-            case.run = run
-        if not found.running:
-            self._ended(flight, case.run, found)
-            return
-        log.info("dispatch.adopted", build=flight.id, run=str(run))
-        flight.phase, flight.waits = Phase.WATCHED, False
-        self._definitions.release(flight.id)
-        self._tower.troubled(flight, "")
-        self._adopt(flight, case.run, found)
-        self._rounds.watch()
-
-    def outage(self, flight: Flight, reason: str) -> None:
-        """The Jenkins that runs it, or ran it, cannot be asked."""
-        case = self._case(flight)
-        if case.run is not None and not flight.stalled and not (case.broken and flight.phase is Phase.ADRIFT):
-            case.broken, case.ran = True, time.monotonic() - case.began if case.began else None
-        self._tower.troubled(flight, reason)
-
-    def _adopt(self, flight: Flight, run: Run, found: Build) -> None:
-        case = self._case(flight)
-        if not case.began:
-            case.began = time.monotonic() - max(0.0, time.time() - found.started_at) if found.started_at is not None else 0.0
-        if flight.running is None or flight.running.number != run.number:
-            flight.running = wire.Running(run.job, run.number, "", found.node or run.controller, run.url or None)
-            flight.announced = False
-        self._announce(flight, run.url or None)
-        self._follow(flight, run)
-
-    def seen_running(self, flight: Flight, controller: str, found: Build) -> None:
-        """Jenkins runs a flight whose start was not heard on the wire, or not understood. Its end may be."""
-        case = self._case(flight)
-        case.run = Run(flight.id, controller, found.job, found.number, found.url)
-        flight.waits = False
-        self._definitions.release(flight.id)
-        self._tower.troubled(flight, "")
-        self._adopt(flight, case.run, found)
-        if flight.stop_reason is not None:
-            self.stop(flight)
-
-    def _ended(self, flight: Flight, run: Run, found: Build) -> None:
-        case = self._case(flight)
-        node = _EXECUTOR.sub("", flight.running.worker) if flight.running is not None else found.node
-        if flight.stop_reason is None and case.broken and case.word is None and taken_for_lost(found, case.ran):
-            how = f"the Jenkins {run.controller} ended its build {run.number} as {found.word or found.result}"
-            self._lose(flight, f"{node or 'its node'} or its Jenkins was lost while it ran the build: {how}")
-            return
-        case.word = case.word or found.result
-        self._harvest(flight, run)
-
-    def _not_seen(self, flight: Flight) -> None:
-        """All controllers have answered, and none knows it."""
-        case, pace = self._case(flight), self._tower.pace
-        if case.word is not None:
-            self._tower.finish(flight, case.word, "Jenkins told the result and then did not know the build any more")
-        elif flight.stop_reason is not None:
-            self._tower.finish(flight, Result.CANCELED, "")
-        elif case.run is not None or flight.running is not None:
-            node = flight.running.worker if flight.running is not None else ""
-            what = f"{_EXECUTOR.sub('', node) or 'its node'} or its Jenkins was lost while it ran the build"
-            self._lose(flight, f"{what}, and Jenkins does not know it any more")
-        elif case.broken:
-            words = case.words or "it was cancelled in Jenkins' queue, its job was deleted, or Jenkins was lost"
-            self._lose(flight, f"Jenkins gave the build up before it began: {words}")
-        elif not self._tower.client.connected:
-            self._tower.troubled(flight, "no Gearman server can be reached")
-            self._tower.search(flight, pace.patience)
-        else:
-            # the same unique id: a server that has the job yet makes no second one of it
-            log.info("dispatch.asked_again", build=flight.id)
-            self.prepare(flight)
+        self._lookout.look(flight)
 
     def sweep(self) -> None:
         """Look after all that is said to run; now and then."""
-        self._rounds.sweep()
+        self._lookout.sweep()
 
     # How a build is stopped.
 
     def stop(self, flight: Flight) -> None:
-        running, run = flight.running, self._case(flight).run
+        running, run = flight.running, self.case(flight).run
         on_the_wire = flight.phase is Phase.SUBMITTED and flight.stops <= 1
         if running is not None and running.manager and run is not None and on_the_wire:
             function, data = stop_function(running.manager), self._which(run)
             unique = f"stop-{flight.id}-{running.number}"
             self._tower.client.submit(function, data, unique, Precedence.HIGH, StopListener(flight.stop_handles))
         else:
-            self._chase.end(flight.id, self._controllers(flight))
+            self._chase.end(flight.id, self.controllers(flight))
 
     def give_up(self, flight: Flight) -> None:
         if flight.attempt or flight.phase is Phase.ADRIFT:
-            self._chase.end(flight.id, self._controllers(flight))
+            self._chase.end(flight.id, self.controllers(flight))
         self._gatherer.drop(flight.id)
         self._tower.finish(flight, Result.CANCELED, "")
 
     def cancelled(self, flight: Flight) -> None:
-        self._chase.end(flight.id, self._controllers(flight))
+        self._chase.end(flight.id, self.controllers(flight))
 
     def late(self, flight: Flight, running: wire.Running | None) -> None:  # noqa: ARG002 - Jenkins is asked, whoever has it
-        self._chase.end(flight.id, self._controllers(flight))
+        self._chase.end(flight.id, self.controllers(flight))
 
     def stop_everywhere(self, build: BuildId) -> None:
         """End a build of which nothing is known but that Jenkins may have it."""

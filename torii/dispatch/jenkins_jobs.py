@@ -262,7 +262,7 @@ class JenkinsJobs:
         build = task.request.id
         for error in task.troubles.values():
             if isinstance(error, JenkinsInvalidError):
-                self._refuse(task, str(error), True)
+                self._refuse(task, f"its job {task.place.name} cannot be made: {error}", True)
                 return
         if task.brought and all(isinstance(error, JenkinsUnavailableError) for error in task.troubles.values()):
             del self._tasks[build]

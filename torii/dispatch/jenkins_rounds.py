@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from torii.dispatch.flight import Flight, Phase, Side
+from torii.dispatch.flight import Flight, Phase
 from torii.dispatch.jenkins_desk import Desk
 from torii.dispatch.tower import Tower
 from torii.errors import OperatorError
@@ -23,13 +23,16 @@ _MISSED = 2
 """Looks in a row that have to miss a build whose end would be heard on the wire, a moment later perhaps."""
 
 
-class Looker(Side, Protocol):
+class Looker(Protocol):
     """Who is told what a look shows."""
 
+    def is_jenkins(self, flight: Flight) -> bool: ...
     def run_of(self, flight: Flight) -> Run | None: ...
     def runs_in(self, flight: Flight, controller: str) -> bool: ...
+    def seen(self, flight: Flight) -> None: ...
     def silent(self, flight: Flight) -> None: ...
     def seen_running(self, flight: Flight, controller: str, found: Build) -> None: ...
+    def drift(self, flight: Flight) -> None: ...
     def outage(self, flight: Flight, reason: str) -> None: ...
 
 
@@ -41,6 +44,8 @@ class Rounds:
         self._tower = tower
         self._looker = looker
         self._watching = False
+        self.quiet: set[str] = set()
+        """Controllers that were about to shut down at the last sweep, as far as anything waited for them."""
 
     def watch(self) -> None:
         """Look every few seconds, for as long as there are builds of which nothing can be heard on the wire."""
@@ -59,9 +64,18 @@ class Rounds:
         """Look once, wherever a build is that Gearman has."""
         submitted = [flight for flight in self._flights() if flight.phase is Phase.SUBMITTED]
         self._look({name for name in self._desks for flight in submitted if self._looker.runs_in(flight, name)})
+        waiting = [flight for flight in submitted if flight.waits]
+        awaited = {name for name in self._desks for flight in waiting if self._looker.runs_in(flight, name)}
+        self.quiet &= awaited
+        for name in awaited:
+            desk = self._desks[name]
+            desk.ask(desk.controller.quieting_down, partial(self._post, self._heard_quiet, name), lambda _: None)
+
+    def _heard_quiet(self, name: str, quiet: bool) -> None:
+        (self.quiet.add if quiet else self.quiet.discard)(name)
 
     def _flights(self) -> list[Flight]:
-        return [flight for flight in self._tower.flights.values() if flight.side is self._looker]
+        return [flight for flight in self._tower.flights.values() if self._looker.is_jenkins(flight)]
 
     def _look(self, names: set[str]) -> None:
         for name in names:
@@ -90,12 +104,14 @@ class Rounds:
     def _expected(self, flight: Flight, there: bool) -> None:
         if flight.phase is Phase.WATCHED:
             if there:
-                self._tower.troubled(flight, "")
+                self._looker.seen(flight)
             else:
                 self._looker.drift(flight)
         elif flight.phase is Phase.SUBMITTED:
             flight.missed = 0 if there else flight.missed + 1
-            if flight.missed >= _MISSED:
+            if there:
+                self._looker.seen(flight)
+            elif flight.missed >= _MISSED:
                 flight.missed = 0
                 self._looker.silent(flight)
 
@@ -103,5 +119,6 @@ class Rounds:
         log.info("dispatch.running_builds_not_seen", jenkins=name, reason=str(error))
         for flight in self._flights():
             run = self._looker.run_of(flight)
-            if flight.phase is Phase.WATCHED and run is not None and run.controller == name:
+            if flight.phase in (Phase.WATCHED, Phase.SUBMITTED) and run is not None and run.controller == name:
+                flight.missed = 0
                 self._looker.outage(flight, str(error))

@@ -36,6 +36,10 @@ class Running:
         """What tells this run from every other."""
         return self.manager, self.name, self.number
 
+    def same(self, other: Running) -> bool:
+        """Whether `other` may be the same run: of one that was not heard of on the wire the manager is not known."""
+        return self.identity == (other.manager if self.manager else "", other.name, other.number)
+
 
 def running(data: bytes) -> Running | None:
     """Return the build that `data` (WORK_DATA or WORK_COMPLETE) speaks of, or None where it does not."""

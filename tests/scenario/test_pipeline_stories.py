@@ -168,27 +168,6 @@ def test_a_job_that_the_change_itself_alters_runs_whatever_its_files_say():
     assert (held.request.job.run, held.request.synced) == ("make test", False)
 
 
-def test_where_a_pipeline_runs_no_jobs_of_a_change_its_branchs_own_run_instead():
-    config = story_config()
-    check, *others = config.pipelines
-    story = PureStory(GUARDED, config=replace(config, pipelines=(replace(check, own_jobs=False), *others)))
-    a = story.push("a", {"torii.yml": GUARDED.replace("make unit", "curl evil").replace("check: [unit]", "check: [unit, added]")})
-    (held,) = story.lab.running()
-    assert (held.request.job.run, held.request.synced) == ("make unit", True)
-    assert "unit runs as main has it: check does not run a job as a change alters it" in story.why(a)
-    story.finish_all()
-    story.approve("a")
-    assert [held.request.job.run for held in story.lab.running()] == ["curl evil"]
-
-
-GUARDED = """\
-jobs:
-  unit: {run: make unit}
-  added: {run: make added, needs: [unit]}
-pipelines: {check: [unit], gate: [unit]}
-"""
-
-
 # -- torii.yml
 
 

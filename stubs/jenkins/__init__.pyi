@@ -8,18 +8,14 @@ DEFAULT_HEADERS: dict[str, str]
 
 INFO: str
 CRUMB_URL: str
-WHOAMI_URL: str
 CREATE_JOB: str
 CONFIG_JOB: str
 DELETE_JOB: str
 ENABLE_JOB: str
 BUILD_JOB: str
 BUILD_WITH_PARAMS_JOB: str
-BUILD_INFO: str
 BUILD_ARTIFACT: str
-BUILD_TEST_REPORT: str
 STOP_BUILD: str
-CANCEL_QUEUE: str
 
 class Jenkins:
     server: str
@@ -28,8 +24,5 @@ class Jenkins:
     ) -> None: ...
     def _build_url(self, format_spec: str, variables: Mapping[str, object] | None = None) -> str: ...
     def _get_job_folder(self, name: str) -> tuple[str, str]: ...
-    def jenkins_open(self, req: Request, add_crumb: bool = True, resolve_auth: bool = True) -> str: ...
     def jenkins_request(self, req: Request, add_crumb: bool = True, resolve_auth: bool = True, stream: bool | None = None) -> Response: ...
-    def enable_job(self, name: str) -> None: ...
-    def stop_build(self, name: str, number: int) -> None: ...
     def cancel_queue(self, id: int) -> None: ...

@@ -65,6 +65,12 @@ class Api(jenkins.Jenkins):
 
     def json(self, endpoint: str, job: str | None = None, tree: str = "", largest: int = MAX_REPLY, **variables: object) -> dict[str, Any]:
         """Return the object at `endpoint`, of which `tree` says what is wanted."""
+        return self.json_and_headers(endpoint, job, tree, largest, **variables)[0]
+
+    def json_and_headers(
+        self, endpoint: str, job: str | None = None, tree: str = "", largest: int = MAX_REPLY, **variables: object
+    ) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """Return the object at `endpoint`, and the headers of the answer."""
         response = self.wire.get(self.url(endpoint, job, **variables), {"tree": tree} if tree else None, largest)
         try:
             found = response.json()
@@ -72,7 +78,7 @@ class Api(jenkins.Jenkins):
             found = None
         if not isinstance(found, dict):
             raise replies.not_jenkins(self.settings, "GET", response)
-        return found
+        return found, response.headers
 
     def post(
         self,

@@ -30,6 +30,9 @@ def reachable(controller: Controller) -> Finding:
 
 
 def _version(version: str) -> Finding:
+    if not version:
+        advice = f"look whether it is {OLDEST[0]}.{OLDEST[1]} or later; {_TRIED}"
+        return Finding("version", Verdict.UNKNOWN, "something in front of Jenkins hides which version it is", advice)
     found = re.match(r"(\d+)\.(\d+)", version)
     if found and (int(found[1]), int(found[2])) < OLDEST:
         advice = f"upgrade it to {OLDEST[0]}.{OLDEST[1]} or later; {_TRIED}"

@@ -45,7 +45,8 @@ _PAUSES = (0.3, 1.0, 3.0)
 
 _HOPS = 5
 _PIECE = 64 * 1024
-_LOGIN_PAGE = re.compile(r"/(login|securityRealm|commenceLogin|oauth2?|saml2?|sso)(/|$)", re.IGNORECASE)
+_LOGIN_PAGE = re.compile(r"(?<!/job)/(login|securityRealm|commenceLogin|oauth2?|saml2?|sso)(/|$)", re.IGNORECASE)
+"""Addresses of login pages; a job or a folder may be called so."""
 
 
 @dataclass(eq=False)
@@ -179,7 +180,7 @@ class Wire:
                 method, url, timeout=(min(limit, _CONNECT), limit), allow_redirects=False, headers=headers, **named
             )
             target = urljoin(url, response.headers.get("Location", ""))
-            if method != "GET" or not response.is_redirect or _origin(target) != self._origin or _LOGIN_PAGE.search(urlsplit(target).path):
+            if method != "GET" or not response.is_redirect or self._is_elsewhere(target):
                 break
             response.close()
             url, named["params"] = target, None
@@ -205,7 +206,13 @@ class Wire:
     def _leads_away(self, response: requests.Response) -> bool:
         """Whether a redirect that answers a POST is one to a login: those of Jenkins lead to a page of its own, without a query."""
         target = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
-        return bool(_LOGIN_PAGE.search(target.path)) or (_origin(target.geturl()) != self._origin and bool(target.query))
+        return self._is_login(target.path) or (_origin(target.geturl()) != self._origin and bool(target.query))
+
+    def _is_elsewhere(self, target: str) -> bool:
+        return _origin(target) != self._origin or self._is_login(urlsplit(target).path)
+
+    def _is_login(self, path: str) -> bool:
+        return bool(_LOGIN_PAGE.search(path.removeprefix(urlsplit(self.settings.url).path.rstrip("/"))))
 
     def failed(self, method: str, url: str, line: Line, error: Exception) -> JenkinsError:
         """Return what `error`, which came instead of an answer, means."""

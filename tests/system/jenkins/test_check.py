@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from tests.support.gearman_servers import Gearmand
 from tests.support.gerrit_config import torii
 from tests.support.git_lab import GitLab
 from tests.support.git_servers import FileServer, git
-from tests.support.jenkins_scripted import Answer, ScriptedJenkins
+from tests.support.jenkins_scripted import Answer, Asked, ScriptedJenkins
 from tests.support.waiting import free_port, wait_until
 from torii.gearman import Server
 from torii.testing.jenkins import PLUGINS, FakeJenkins, FakeNode, job_xml
@@ -275,6 +276,24 @@ def test_whoever_answers_for_jenkins_is_not_taken_for_one(check: Check) -> None:
         found = check(None, url=server.url)
     assert list(found) == ["connection"]
     assert "a page titled 'Sign in'" in found["connection"]["words"]
+
+
+def test_a_version_that_is_hidden_is_unknown_and_one_that_is_too_old_is_said_so(check: Check) -> None:
+    def answer(version: str) -> Callable[[Asked], Answer]:
+        def answered(asked: Asked) -> Answer:
+            found = {"id": "torii"} if asked.path == "/me/api/json" else {"url": "http://elsewhere/", "useSecurity": False, "jobs": []}
+            return Answer(body=json.dumps(found).encode(), kind="application/json", headers={"X-Jenkins": version} if version else {})
+
+        return answered
+
+    with ScriptedJenkins(answer("")) as server:
+        assert check(None, url=server.url)["version"]["verdict"] == "unknown"
+    with ScriptedJenkins(answer("2.190.3")) as server:
+        found = check(None, url=server.url)
+    assert found["version"]["verdict"] == "fail"
+    assert "upgrade it to 2.277 or later" in found["version"]["advice"]
+    assert found["security"]["verdict"] == "warn"
+    assert "it calls itself http://elsewhere/" in found["address"]["words"]
 
 
 def test_a_name_that_is_not_configured_is_a_mistake(

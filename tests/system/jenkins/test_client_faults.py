@@ -219,6 +219,18 @@ def test_redirects_are_followed_within_the_origin_only(token: Secret) -> None:
         assert other.asked == [], "our credentials go nowhere else"
 
 
+def test_a_folder_may_be_called_as_a_login_page_is(token: Secret) -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.method == "POST":
+            return sent_on("/sso/job/sso/job/login/3/")
+        return said({"id": "torii"}) if asked.path.endswith("/x/me/api/json") else sent_on(asked.path.replace("/sso", "/sso/x", 1))
+
+    with ScriptedJenkins(answer) as server:
+        controller = opened(server.settings(token, "/sso", folder="sso"))
+        controller.stop("login", 3)
+        assert controller.user() == "torii"
+
+
 def test_a_jenkins_behind_a_path_is_asked_under_that_path_whatever_root_it_names(token: Secret) -> None:
     listing = {"jobs": [{"name": "a", "url": "http://internal:8080/job/a/"}]}
     running = {"displayName": "x", "executors": [{"currentExecutable": {"number": 3, "url": "http://internal:8080/job/a/3/"}}]}

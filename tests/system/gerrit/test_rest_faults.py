@@ -260,7 +260,7 @@ def test_a_reply_that_trickles_has_an_end() -> None:
 
 def test_a_slow_answer_within_the_limit_is_one() -> None:
     with WebServer([Answer(holds=True), Answer(body=b")]}'\n1")]) as server:
-        assert open_rest(server.url, timeout=0.3).get("x") == 1
+        assert open_rest(server.url, timeout=1.5).get("x") == 1
 
 
 def test_a_name_that_nobody_knows_is_told_from_a_port_at_which_nobody_listens() -> None:

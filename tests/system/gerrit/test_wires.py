@@ -223,11 +223,11 @@ def test_a_host_key_that_is_not_the_known_one_is_refused(
 
 
 def test_a_gerrit_that_hangs_does_not_hold_up_rest_for_ever(gerrit: GerritSite, connect: Callable[..., GerritConnection]) -> None:
-    rest = GerritRest(connect(timeout=0.5), patience=0.01)
+    rest = GerritRest(connect(timeout=2.0), patience=0.01)
     rest.get("config/server/version")
     gerrit.suspend()
     try:
-        with within(5), pytest.raises(GerritUnavailableError, match=r"no answer within 0\.5 s"):
+        with within(8), pytest.raises(GerritUnavailableError, match="no answer within 2 s"):
             rest.get("config/server/version")
     finally:
         gerrit.resume()

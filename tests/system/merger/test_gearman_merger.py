@@ -147,8 +147,8 @@ def test_many_requests_for_one_project_are_shared_by_several_mergers(lab: Lab) -
 
 def test_nobody_waits_where_there_is_no_gearman_server(tmp_path: Path, lab: Lab) -> None:
     client = Client([("127.0.0.1", free_port())], "alone")
-    merger = GearmanMerger(client, KEY, lab.box, "k", limits=Limits(waiting=0.5))
-    with within(0.5):
+    merger = GearmanMerger(client, KEY, lab.box, "k", limits=Limits(waiting=2.0))
+    with within(1.0):
         merger.merge(request(stage(1, lab.plain(1))))
     (done,) = lab.box.wait(1)
     assert isinstance(done.outcome, MergeUnavailable)

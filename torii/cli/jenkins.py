@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from torii.errors import OperatorError, UserError
 from torii.gearman import admin
 from torii.gearman.address import servers_of
 from torii.jenkins.check import check
-from torii.jenkins.surroundings import PluginNeed, Surroundings
+from torii.jenkins.surroundings import PluginNeed, Surroundings, WantedLabels
 from torii.jobs import plugins
 from torii.jobs.wanted import Wanted, WantedReader
 
@@ -53,7 +54,7 @@ def check_command(names: tuple[str, ...], server: Path | None, state: Path | Non
     """
     config = configuration(server, state)
     chosen = _chosen(config, names)
-    wanted = _wanted(config, chosen)
+    wanted = cache(partial(_wanted, config, chosen))
     findings = {}
     for settings in chosen:
         title = f"{settings.name} ({settings.url}), as {settings.user}"
@@ -77,14 +78,17 @@ def _wanted(config: ServerConfig, chosen: Sequence[JenkinsSettings]) -> Wanted:
     return WantedReader(config).read([project.name for project in config.projects if names.intersection(project.jenkins)])
 
 
-def _surroundings(config: ServerConfig, settings: JenkinsSettings, everybody: Wanted) -> Surroundings:
-    wanted = everybody.of([project.name for project in config.projects if settings.name in project.jenkins])
+def _labels(config: ServerConfig, settings: JenkinsSettings, everybody: Callable[[], Wanted]) -> WantedLabels:
+    wanted = everybody().of([project.name for project in config.projects if settings.name in project.jenkins])
     labels: dict[str, tuple[str, ...]] = {}
     for source in wanted.sources:
-        label = (source.job.label or "").strip()
+        label = source.job.label or ""
         labels[label] = (*labels.get(label, ()), f"{source.project}, {source.branch}, {source.job.name}")
+    return WantedLabels(labels, (*wanted.unread, *wanted.mistakes))
+
+
+def _surroundings(config: ServerConfig, settings: JenkinsSettings, wanted: Callable[[], Wanted]) -> Surroundings:
     needs = tuple(PluginNeed(part.plugin, part.what, part.without, part.required) for part in plugins.PARTS)
-    unread = (*wanted.unread, *wanted.mistakes)
     try:
         servers, problem = servers_of(config.gearman, config.state), None
     except OperatorError as error:
@@ -102,8 +106,7 @@ def _surroundings(config: ServerConfig, settings: JenkinsSettings, everybody: Wa
     shown = ", ".join(f"{host}:{port}" for host, port in servers)
     return Surroundings(
         workers=workers,
-        labels=labels,
-        unread=unread,
+        wanted=partial(_labels, config, settings, wanted),
         plugins=needs,
         gearman=shown,
         loopback=all(host.startswith(_LOOPBACK) for host, _ in servers) and not _open(config),

@@ -31,9 +31,10 @@ def node_findings(controller: Controller) -> Iterator[Finding]:
 def label_findings(controller: Controller, surroundings: Surroundings) -> Iterator[Finding]:
     """Whether a node has what each job wants."""
     nodes = [node for node in controller.nodes() if node.executors]
-    for why in surroundings.unread:
+    wanted = surroundings.wanted()
+    for why in wanted.unread:
         yield Finding("labels", Verdict.UNKNOWN, f"what labels it wants does not show: {why}", "mend that, then check again")
-    for label, jobs in sorted(surroundings.labels.items()):
+    for label, jobs in sorted(wanted.labels.items()):
         found = _label(label, jobs, nodes)
         if found.verdict is Verdict.FAIL and label and controller.has_cloud(label):
             found = Finding(found.topic, Verdict.PASS, f"a cloud makes nodes with it; wanted by {_listed(jobs)}")

@@ -117,6 +117,17 @@ class Controller:
                 return found or waiting
         return self._find_build(job, uuid, "allBuilds", _RECENT, _OLDER)
 
+    def recent(self, job: str) -> dict[str, Build]:
+        """Return the newest 1,000 builds of `job` that have a TORII_UUID, by that, in one request; none where there is no such job."""
+        try:
+            found = self._api.json(api.JOB, job, f"allBuilds[{reading.BUILD_TREE}]{{0,{_OLDER}}}")
+        except JenkinsMissingError:
+            return {}
+        builds = (
+            reading.build(each, job, self._build_url(job, reading.whole(each, "number") or 0)) for each in found.get("allBuilds") or ()
+        )
+        return {build.uuid: build for build in reversed(list(builds)) if build.uuid}
+
     def running(self) -> dict[str, Build]:
         """Return every build that runs now on any executor and has a TORII_UUID, by that, in one request."""
         executors = f"[currentExecutable[{reading.RUNNING_TREE}]]"

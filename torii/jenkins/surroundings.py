@@ -17,17 +17,23 @@ class PluginNeed:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the projects of a Jenkins want, and its Gearman.
+class WantedLabels:
+    """Each label (empty: any node) with the jobs that want it, as `project, branch, job`; `unread` says what could not be read, and why."""
 
-    `labels`: each label (empty: any node) with the jobs that want it, as `project, branch, job`; `unread` says which projects could not
-    be read, and why. `gearman` are the addresses of the Gearman servers as users write them, `loopback` whether only this machine reaches
-    them; `workers` returns the functions of each client by its id, and raises OperatorError.
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the projects of a Jenkins want, and its Gearman. What takes time to find out is found out when it is asked for.
+
+    `gearman` are the addresses of the Gearman servers as users write them, `loopback` whether only this machine reaches them; `workers`
+    returns the functions of each client by its id, and raises OperatorError.
     """
 
     workers: Callable[[], Mapping[str, frozenset[str]]]
-    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    unread: tuple[str, ...] = ()
+    wanted: Callable[[], WantedLabels] = WantedLabels
     plugins: tuple[PluginNeed, ...] = ()
     gearman: str = ""
     loopback: bool = False

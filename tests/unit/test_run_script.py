@@ -147,7 +147,7 @@ def test_an_interrupted_set_up_is_done_anew(machine: Machine, with_signal: signa
     with subprocess.Popen([machine.clone / "run", "demo"], env=machine.environment, stderr=subprocess.DEVNULL) as setting_up:
         pip = int(wait_until(lambda: (machine.fakes / "pip-pid").exists() and (machine.fakes / "pip-pid").read_text().strip()))
         setting_up.send_signal(with_signal)
-        assert setting_up.wait(timeout=10) == (130 if with_signal == signal.SIGTERM else -signal.SIGKILL)
+        assert setting_up.wait(timeout=30) == (130 if with_signal == signal.SIGTERM else -signal.SIGKILL)
     if with_signal == signal.SIGKILL:
         os.kill(pip, signal.SIGKILL)  # nobody else could
     wait_until(lambda: not Path(f"/proc/{pip}").exists())

@@ -121,9 +121,9 @@ def test_a_gerrit_that_a_killed_demo_left_is_ended_and_no_other_one(folder, tmp_
     mine, other = daemon_of(folder / "gerrit" / "site"), daemon_of(tmp_path / "gerrit" / "site")
     try:
         with occupied(folder):
-            assert mine.wait(5) == -signal.SIGKILL
+            assert mine.wait(30) == -signal.SIGKILL
             assert other.poll() is None
     finally:
         for process in (mine, other):
             process.kill()
-            process.communicate(timeout=5)
+            process.communicate(timeout=30)

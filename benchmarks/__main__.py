@@ -17,7 +17,7 @@ import structlog
 import benchmarks
 from benchmarks.measurement import Measurement
 
-NOT_BENCHMARKS = {"__main__", "measurement", "floor", "scene", "gerrit_scene", "long_queue"}
+NOT_BENCHMARKS = {"__main__", "measurement", "floor", "scene", "gerrit_scene", "jenkins_scene", "long_queue"}
 
 
 def names() -> list[str]:

@@ -12,6 +12,8 @@ import pytest
 SMALL = {
     "gate": ["changes=4"],
     "gate-fail": ["changes=3", "tenths=3"],
+    "jenkins-follow": ["builds=5", "seconds=2"],
+    "jenkins-overhead": ["rounds=2"],
     "latency": ["rounds=2"],
     "restart": ["items=30", "rounds=1"],
     "sync": ["jobs=3", "rounds=1"],

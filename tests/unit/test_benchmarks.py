@@ -22,6 +22,8 @@ def test_every_benchmark_is_listed_and_nothing_else():
         "gate-fail",
         "gate-gerrit",
         "gearman",
+        "jenkins-follow",
+        "jenkins-overhead",
         "latency",
         "latency-gerrit",
         "merger",

@@ -28,14 +28,15 @@ _AWAY_AFTER = 3
 class Pace:
     """How much is asked of one controller, and how often. Times are seconds.
 
-    `threads` read ends of builds, `log_threads` logs, `rate` times a second at most. A log that grows is looked at every `quick`, one that
-    is quiet ever more seldom, down to every `slow`, in a build's first `young` seconds every second. `retry` is the first pause after a
-    question that failed, `longest` the last. `again` lies between questions whether a build that should be over is.
+    `threads` read ends of builds, `log_threads` logs, `rate` times a second at most. A log is looked at `quick` after its build began and
+    as long as it grows; one that is quiet ever more seldom, down to every `slow`, but in a build's first `young` seconds every second.
+    `retry` is the first pause after a question that failed, `longest` the last. `again` lies between questions whether a build that should
+    be over is.
     """
 
     threads: int = 4
     log_threads: int = 2
-    rate: float = 25.0
+    rate: float = 30.0
     quick: float = 0.5
     slow: float = 30.0
     young: float = 10.0

@@ -33,11 +33,35 @@ def recorded(blobs: Blobs, build: BuildId) -> BuildRecord | None:
         return None
 
 
+class Baton:
+    """One thread holds it at a time. Who comes for it to end a build, and finds it taken, is told of to whoever gives it back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = False
+        self._waiting: list[Following] = []
+
+    def take(self, ending: Following | None = None) -> bool:
+        """Take it, if it is free. If not, `ending` waits."""
+        with self._lock:
+            taken, self._taken = self._taken, True
+            if taken and ending is not None and ending not in self._waiting:
+                self._waiting.append(ending)
+            return not taken
+
+    def give_back(self) -> list[Following]:
+        """Return who waits, whose ends are to be looked at now."""
+        with self._lock:
+            self._taken = False
+            waiting, self._waiting = self._waiting, []
+            return waiting
+
+
 @dataclass(slots=True, eq=False)
 class Following:
-    """`lock` is held by whoever reads of the build or writes of it, also by an earlier run of the same build. `since` is monotonic.
+    """`baton` is held by whoever reads of the build or writes of it; an earlier run of the same build has the same one.
 
-    `dropped`: nobody wants to know more of this run. `waited` is for how long, in seconds, its end has been waited for.
+    `since` is monotonic. `dropped`: nobody wants to know more of this run. `waited` is for how many seconds its end has been waited for.
     """
 
     run: Run
@@ -47,7 +71,7 @@ class Following:
     word: Result | None = None
     told: list[Callable[[Outcome | None], None]] = field(default_factory=list)
     troubled: Callable[[str], None] = lambda reason: None  # noqa: ARG005
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    baton: Baton = field(default_factory=Baton)
     ending: bool = False
     dropped: bool = False
     pause: float = 0.0

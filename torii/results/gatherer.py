@@ -77,7 +77,7 @@ class Gatherer:
         following.job = job or following.job
         following.copy = following.copy if copy is None else copy
         if new and run.controller in self._controllers:
-            self._desk(run.controller).add(Task(partial(self._poll, following), _unheard, urgent=False))
+            self._desk(run.controller).add(Task(partial(self._poll, following), _unheard, urgent=False), self._pace.quick)
 
     def finish(self, run: Run, word: Result | None, told: Told, troubled: Troubled = _unheard) -> None:
         """The build has ended, or will in a moment: read the rest, write the record, then call `told` with the outcome, once.
@@ -92,7 +92,7 @@ class Gatherer:
             following.troubled = troubled
             first, following.ending = not following.ending, True
         if first:
-            self._desk(run.controller).add(Task(partial(self._end, following), lambda reason: following.troubled(reason)))
+            self._ask_for_the_end(following)
 
     def find(self, build: BuildId, job: str, controllers: Sequence[str], told: Found, troubled: Troubled = _unheard) -> None:
         """Ask `controllers` what became of the build of `job` whose TORII_UUID is `build`. `told` is called once.
@@ -138,8 +138,16 @@ class Gatherer:
             following = self._followed[run.build] = Following(run, since=time.monotonic())
             if earlier is not None:
                 earlier.dropped = True
-                following.lock = earlier.lock
+                following.baton = earlier.baton
             return following, True
+
+    def _ask_for_the_end(self, following: Following) -> None:
+        task = Task(partial(self._end, following), lambda reason: following.troubled(reason))
+        self._desk(following.run.controller).add(task)
+
+    def _give_back(self, following: Following) -> None:
+        for each in following.baton.give_back():
+            self._ask_for_the_end(each)
 
     def _desk(self, name: str) -> Desk:
         with self._lock:
@@ -156,14 +164,12 @@ class Gatherer:
         """Read on in the log of a build that runs; return when to look again."""
         if following.ending or following.dropped:
             return None
-        if not following.lock.acquire(blocking=False):
+        if not following.baton.take():
             return self._pace.quick
         try:
-            if following.ending or following.dropped:
-                return None
             return self._read_on(following)
         finally:
-            following.lock.release()
+            self._give_back(following)
 
     def _read_on(self, following: Following) -> float | None:
         run, pace = following.run, self._pace
@@ -187,15 +193,13 @@ class Gatherer:
 
     def _end(self, following: Following) -> float | None:
         """Read the end of a build; return when to try again where it has not ended yet."""
-        if following.dropped:
+        if following.dropped or not following.baton.take(ending=following):
             return None
-        if not following.lock.acquire(blocking=False):
-            return self._pace.again
         try:
             controller = self._controllers.get(following.run.controller)
             ended = Conclusion(self._blobs, controller, following, self._pace, self._clock).reach()
         finally:
-            following.lock.release()
+            self._give_back(following)
         if isinstance(ended, float):
             return ended
         with self._lock:

@@ -33,7 +33,7 @@ class Transcript:
         self._place = layout.place(run.build)
         self.offset = 0
         self.full = False
-        self._head = b""
+        self._head = self._waiting = b""
         self._start = 0
         self._skip = 0
         self._at = 0
@@ -44,6 +44,7 @@ class Transcript:
 
     def take(self, piece: LogPiece) -> bool:
         """Keep `piece`, the answer to a question for what stands from `offset` on; return whether it has anything new."""
+        self._introduce(with_it=bool(piece.data))
         kept = piece.data[: max(0, self._limit - self._taken)]
         self._write(kept)
         self._taken += len(kept)
@@ -68,6 +69,7 @@ class Transcript:
 
     def close(self, notes: list[str]) -> None:
         """Write `notes` below the log, as lines of Torii's own. Where an earlier life wrote the same, they are not written again."""
+        self._introduce(with_it=False)
         block = bytearray()
         for note in notes:
             block += self._line(note)
@@ -95,8 +97,6 @@ class Transcript:
         if self._skip < 0 and size >= self._start:  # less has reached the disk than was written down: from its beginning
             self._at = self.offset = self._taken = self._noted = 0
             self._skip = size - self._start
-        if self._at == 0 and self._skip >= 0:
-            self._write(self._head)
         return self._skip >= 0
 
     def _begin(self, size: int, said: dict[str, Any] | None) -> None:
@@ -111,7 +111,13 @@ class Transcript:
         where = f": {self._run.url}" if self._run.url else ""
         self._head += self._line(f"{self._run}{where}")
         self._write_down()
-        self._write(self._head)
+
+    def _introduce(self, with_it: bool) -> None:
+        """Write the line that names the run, if that is not there yet; `with_it`: together with what is written next."""
+        if self._at == 0 and not self._waiting:
+            self._waiting = self._head
+            if not with_it:
+                self._write(b"")
 
     def _line(self, text: str) -> bytes:
         line = " ".join(text.split())[:NOTE_LIMIT].encode("utf-8", "replace")
@@ -119,6 +125,7 @@ class Transcript:
 
     def _write(self, data: bytes) -> None:
         """Append what of `data` is not there yet."""
+        data, self._waiting = self._waiting + data, b""
         if not data:
             return
         new = data[self._skip :] if self._skip < len(data) else b""

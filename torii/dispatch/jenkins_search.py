@@ -163,7 +163,8 @@ def _find_all(questions: list[_Question], controller: Controller) -> list[Build 
         if again:
             Event().wait(_BETWEEN)
             found |= controller.running()
-        found = {item.uuid: item for item in controller.queue() if not item.cancelled} | found
+        waiting: dict[str, Build | Queued] = {item.uuid: item for item in controller.queue() if not item.cancelled}
+        found = waiting | found
         found |= controller.recent(questions[0].job)
         if all(question.build in found for question in questions):
             break

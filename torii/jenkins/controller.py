@@ -123,10 +123,10 @@ class Controller:
             found = self._api.json(api.JOB, job, f"allBuilds[{reading.BUILD_TREE}]{{0,{_OLDER}}}")
         except JenkinsMissingError:
             return {}
-        builds = (
-            reading.build(each, job, self._build_url(job, reading.whole(each, "number") or 0)) for each in found.get("allBuilds") or ()
-        )
-        return {build.uuid: build for build in reversed(list(builds)) if build.uuid}
+        builds = [
+            reading.build(each, job, self._build_url(job, reading.whole(each, "number") or 0)) for each in reading.many(found, "allBuilds")
+        ]
+        return {build.uuid: build for build in reversed(builds) if build is not None and build.uuid}
 
     def running(self) -> dict[str, Build]:
         """Return every build that runs now on any executor and has a TORII_UUID, by that, in one request."""

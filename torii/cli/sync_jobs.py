@@ -129,7 +129,7 @@ def _finish(reports: Sequence[Report], wanted: Wanted, as_json: bool) -> None:
 
 
 def _code(reports: Sequence[Report], wanted: Wanted) -> int:
-    if wanted.unread or any(report.problem for report in reports):
+    if wanted.unread or any(report.away for report in reports):
         return OperatorError.exit_code
     if wanted.mistakes:
         return ConfigurationError.exit_code

@@ -29,10 +29,14 @@ _GIVEN_UP = "not tried: this Jenkins does not answer any more"
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of one step: as planned where `problem` is empty, else nothing, for a reason that names the job."""
+    """What became of one step: as planned where `problem` is empty, else nothing, for a reason that names the job.
+
+    `away`: because the Jenkins did not answer, so that nobody knows whether anything took effect; the next run does.
+    """
 
     step: Step
     problem: str = ""
+    away: bool = False
 
 
 class ForeignJobError(ToriiError):
@@ -72,7 +76,7 @@ def altered(controller: Controller, steps: Iterable[Step]) -> list[Step]:
 
 def _step(controller: Controller, step: Step, away: threading.Event) -> Done:
     if away.is_set():
-        return Done(step, f"{step.name}: {_GIVEN_UP}")
+        return Done(step, f"{step.name}: {_GIVEN_UP}", away=True)
     try:
         match step.deed:
             case Deed.MAKE:
@@ -84,7 +88,7 @@ def _step(controller: Controller, step: Step, away: threading.Event) -> Done:
                 controller.delete(step.name)
     except JenkinsUnavailableError as error:
         away.set()
-        return Done(step, f"{step.name}: {error}")
+        return Done(step, f"{step.name}: {error}", away=True)
     except ToriiError as error:
         return Done(step, f"{step.name}: {error}")
     log.info("jobs.synced", controller=controller.name, job=step.name, deed=step.deed.value)

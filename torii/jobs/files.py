@@ -38,9 +38,6 @@ class JobFiles:
     settings: Path
     digest: str = ""
 
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
     def replaced_by(self, folder: Path, origin: str) -> JobFiles:
         """Return these with the files of `folder` (which has a `job-templates/`, a `jjb/`, or both) in place of those of the same name.
 

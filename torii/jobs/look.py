@@ -11,7 +11,7 @@ from torii.jenkins.errors import JenkinsRefusedError
 from torii.jobs import plugins
 from torii.jobs.apply import altered
 from torii.jobs.library import JobLibrary
-from torii.jobs.marks import read_mark
+from torii.jobs.marks import digest, read_mark
 from torii.jobs.plan import Plan, Scene, Step, plan
 from torii.jobs.wanted import Wanted
 
@@ -78,9 +78,13 @@ def look(controller: Controller, wanted: Wanted, library: JobLibrary, depth: Dep
 
 
 def _rendered(library: JobLibrary, steps: Sequence[Step], plugins: tuple[str, ...]) -> list[Step]:
-    """Return `steps` with their jobs made."""
+    """Return `steps` with their jobs made, and marked as what they are: what was remembered of them decides nothing that is written."""
     made = iter(library.render([step.source for step in steps if step.source], plugins))
-    return [replace(step, rendered=next(made)) if step.source else step for step in steps]
+    found = []
+    for step in steps:
+        job = next(made) if step.source else None
+        found.append(replace(step, rendered=job, mark=replace(step.mark, digest=digest(job.xml))) if job else step)
+    return found
 
 
 class _Lacking:

@@ -33,6 +33,11 @@ class Report:
         return [done for done in self.done or () if done.problem]
 
     @property
+    def away(self) -> bool:
+        """Whether the Jenkins could not be looked at, or went away in the middle."""
+        return bool(self.problem) or any(done.away for done in self.failed)
+
+    @property
     def amiss(self) -> bool:
         """Whether a job is not as it should be, and will not be by itself."""
         return bool(self.failed or (self.plan and self.plan.clashes))

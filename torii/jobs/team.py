@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,8 @@ log = structlog.get_logger()
 
 _LARGEST = 1024 * 1024
 _CURRENT = "current"
+_KEPT = 24 * 3600.0
+"""Seconds for which files stay that have been replaced."""
 _TRIALS = (
     JobDefinition("trial", "true", reports=JobReports(("report.xml",), "coverage.xml"), artifacts=("dist/*",), variables=(("A", "b"),)),
     JobDefinition("trial", "true", image="debian:12", label="linux"),
@@ -144,11 +148,18 @@ def _remember(config: ServerConfig, commit: Sha, origin: str) -> None:
     place = _place(config)
     text = f"{commit}\n{origin}\n"
     current = place / _CURRENT
-    if current.exists() and current.read_text() == text:
+    before = current.read_text() if current.exists() else ""
+    if before == text:
         return
     with tempfile.NamedTemporaryFile("w", dir=place, prefix=".current-", delete=False) as file:
         file.write(text)
     Path(file.name).replace(current)
+    with contextlib.suppress(OSError):
+        os.utime(place / before.partition("\n")[0])  # others may use it until their next look
+    for folder in place.iterdir():
+        with contextlib.suppress(OSError):
+            if folder.is_dir() and folder.name != commit and time.time() - folder.stat().st_mtime > _KEPT:
+                shutil.rmtree(folder)
 
 
 def _place(config: ServerConfig) -> Path:

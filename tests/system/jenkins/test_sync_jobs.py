@@ -373,6 +373,18 @@ def test_a_request_whose_answer_was_lost_is_made_good_by_the_next_run(lab, fake)
     assert lab.names() == {"app--main--unit", "app--main--lint"}
 
 
+def test_a_jenkins_that_goes_away_in_the_middle_ends_it_and_the_next_run_goes_on(lab, fake):
+    lab.push("app", "main", {"torii.yml": MANY})
+    fake.fault("cut", r"POST /createItem\?name=app--main--job2", times=1000)
+    done = lab.sync()
+    assert done.code == 4
+    assert "not tried: this Jenkins does not answer any more" in done.out
+    assert 0 < len(lab.names()) < 60
+    fake.faults.clear()
+    assert lab.sync().code == 0
+    assert len(lab.names()) == 60
+
+
 @pytest.mark.parametrize("kind", [401, "login", "html", 404])
 def test_a_jenkins_that_refuses_is_said_and_nothing_is_written(lab, fake, kind):
     fake.fault(kind, LISTING, times=100)

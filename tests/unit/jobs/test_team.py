@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -92,6 +93,19 @@ def test_a_wrong_file_is_named_with_its_line_and_what_was_before_stays(lab, file
     assert where in str(caught.value)
     assert shallow(library) == "true"
     assert last_good(lab.config).origin == before.origin
+
+
+def test_files_that_were_replaced_go_after_a_day(lab):
+    library = open_library(lab.config)
+    commits = []
+    for text in ("one", "two", "three"):
+        commits.append(lab.push("ci-config", "main", {"jjb/defaults.yaml": DEFAULTS + f"# {text}\n"}))
+        refresh(lab.config, library)
+        old = lab.folder / "state" / "config-project" / commits[0]
+        if len(commits) == 2:
+            assert old.is_dir()
+            os.utime(old, (0, 0))
+    assert {path.name for path in old.parent.iterdir()} == {"current", *commits[1:]}
 
 
 def test_links_and_other_files_are_left_out(lab):

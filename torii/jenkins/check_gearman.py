@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from torii.errors import OperatorError
+from torii.jenkins.check_nodes import fits
 from torii.jenkins.controller import Controller
 from torii.jenkins.errors import JenkinsError, JenkinsMissingError, JenkinsUnavailableError
 from torii.jenkins.surroundings import Surroundings
@@ -41,7 +42,7 @@ def gearman_findings(controller: Controller, surroundings: Surroundings) -> Iter
         yield Finding("gearman", Verdict.WARN, f"these nodes are online and have not connected: {', '.join(away)}", advice)
     else:
         yield Finding("gearman", Verdict.PASS, f"connected to {surroundings.gearman}, as {_listed(managers)}")
-    yield from _functions(controller, ours)
+    yield from _functions(controller, surroundings, ours)
 
 
 def anonymous_findings(controller: Controller, nobody: Controller) -> Iterator[Finding]:
@@ -70,25 +71,29 @@ def anonymous_findings(controller: Controller, nobody: Controller) -> Iterator[F
         yield Finding(topic, Verdict.PASS, "agents offer their jobs after a boot, too")
 
 
-def _functions(controller: Controller, ours: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
+def _functions(controller: Controller, surroundings: Surroundings, ours: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
     jobs = {job.name for job in _jobs(controller).values() if job.buildable and not job.kind.endswith(".Folder")}
-    offered = {name.split(":")[1] for functions in ours.values() for name in functions if name.startswith(_BUILD)}
     if not jobs or not ours:
         return
-    if not any(name.startswith(_BUILD) for functions in ours.values() for name in functions):
-        words = f"the agents are connected, and offer none of {len(jobs)} jobs"
-        advice = (
-            "that is what comes of anonymous Job/Read missing at Jenkins' boot: see there; save any job as an administrator to cure it now"
-        )
-        yield Finding("functions", Verdict.FAIL, words, advice)
-        return
+    offered = {name.split(":")[1] for functions in ours.values() for name in functions if name.startswith(_BUILD)}
     lacking = sorted(jobs - offered)
-    if lacking:
-        words = f"no agent offers {_listed(lacking)}, of {len(jobs)} jobs"
+    if not offered and _some_node_fits(controller, surroundings, ours):
+        words = f"the agents are connected, and offer none of the {len(jobs)} jobs there are"
+        advice = "save any job as an administrator, which has them look again; it comes of anonymous Job/Read missing when Jenkins booted"
+        yield Finding("functions", Verdict.FAIL, words, advice)
+    elif lacking:
+        words = f"no agent offers {_listed(lacking)}"
         advice = "an agent that is busy offers new jobs when its build ends; else see whether a node has the labels of these jobs"
         yield Finding("functions", Verdict.WARN, words, advice)
     else:
-        yield Finding("functions", Verdict.PASS, f"{len(jobs)} jobs can be started")
+        yield Finding("functions", Verdict.PASS, f"agents offer all jobs, {len(jobs)}")
+
+
+def _some_node_fits(controller: Controller, surroundings: Surroundings, ours: Mapping[str, frozenset[str]]) -> bool:
+    """Whether a connected node has what some job wants, as far as that is known."""
+    labels = surroundings.wanted().labels
+    nodes = [node for node in controller.nodes() if node.name in ours]
+    return not labels or any(fits(node, label) for node in nodes for label in labels)
 
 
 def _jobs(controller: Controller) -> Mapping[str, Job]:

@@ -44,7 +44,7 @@ def label_findings(controller: Controller, surroundings: Surroundings) -> Iterat
 def _label(label: str, jobs: Sequence[str], nodes: Sequence[Node]) -> Finding:
     topic = f"label {label}" if label else "jobs without a label"
     wanted = f"wanted by {_listed(jobs)}"
-    having = [node for node in nodes if (label in (*node.labels, node.name) if label else not node.exclusive)]
+    having = [node for node in nodes if fits(node, label)]
     if not having:
         words = f"no node has it; {wanted}" if label else f"every node takes only jobs that name it; {wanted}"
         advice = "give a node that label (Manage Jenkins, Nodes), or name another one in the torii.yml: till then these builds wait"
@@ -54,6 +54,11 @@ def _label(label: str, jobs: Sequence[str], nodes: Sequence[Node]) -> Finding:
         words = f"only nodes that are offline have it: {_listed([node.name for node in having])}; {wanted}"
         return Finding(topic, Verdict.WARN, words, "bring one of them back; till then these builds wait")
     return Finding(topic, Verdict.PASS, f"{_listed(online)} {'has' if len(online) == 1 else 'have'} it; {wanted}")
+
+
+def fits(node: Node, label: str) -> bool:
+    """Whether `node` takes jobs that want `label`, or where it is empty those that want none."""
+    return label in (*node.labels, node.name) if label else not node.exclusive
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -51,7 +51,7 @@ def right_findings(controller: Controller, try_it: bool) -> Iterator[Finding]:
     except JenkinsMissingError as error:
         yield Finding("folder", Verdict.FAIL, str(error))
         return
-    yield Finding("folder", Verdict.PASS, f"{where} has {len(jobs)} jobs that Torii sees")
+    yield Finding("folder", Verdict.PASS, f"{where} is there; jobs that Torii sees in it: {len(jobs)}")
     allowed = _Trial(controller).allowed() if try_it else controller.may(permissions.ALL)
     for permission, what in NEEDED.items():
         yield _right(permission, what, allowed.get(permission), where, try_it)

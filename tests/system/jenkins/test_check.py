@@ -191,7 +191,7 @@ def test_anonymous_who_may_not_read_jobs_is_a_trap(check: Check, fake: FakeJenki
     wait_until(lambda: fake.connected, 20)
     found = check(fake, "--read-only")
     assert found["functions"]["verdict"] == "fail"
-    assert "offer none of 1 jobs" in found["functions"]["words"]
+    assert "offer none of the 1 jobs" in found["functions"]["words"]
     assert "functions" not in check(fake, dispatch="rest"), "whoever uses no Gearman does not care"
 
 
@@ -256,6 +256,15 @@ def test_labels_that_no_node_has_and_nodes_that_are_away(check: Check, fake: Fak
     found = check(fake)
     assert found["nodes"]["verdict"] in ("warn", "fail")
     assert found["jobs without a label"]["verdict"] == "warn"
+
+
+def test_agents_that_offer_nothing_as_none_has_the_label_are_not_taken_for_the_trap(
+    check: Check, fake: FakeJenkins, project: GitLab
+) -> None:
+    text = "jobs:\n  unit: {run: x, environment: {label: arm}}\npipelines: {check: [unit]}\n"
+    project.push("main", project.commit("arm", files={"torii.yml": text}))
+    fake.add_job("team/torii/app--main--unit", job_xml("true", label="arm"))
+    assert amiss(check(fake)) == {"label arm": "fail", "functions": "warn"}
 
 
 def test_a_torii_yml_that_is_wrong_leaves_its_labels_unknown(check: Check, fake: FakeJenkins, project: GitLab) -> None:

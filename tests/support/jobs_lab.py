@@ -51,7 +51,6 @@ class JobsLab:
     projects: dict[str, tuple[str, ...]] = field(default_factory=dict)
     config_project: str = ""
     token: str = ""
-    url: str | None = None
 
     def repository(self, project: str) -> Path:
         return self.folder / "git" / f"{project}.git"
@@ -94,7 +93,7 @@ class JobsLab:
 
     def _jenkins(self, fake: FakeJenkins) -> dict[str, str]:
         (self.folder / "token").write_text(self.token or fake.token)
-        said = {"url": self.url or fake.url, "user": fake.user, "token": f"file:{self.folder / 'token'}", "owner": self.owner}
+        said = {"url": fake.url, "user": fake.user, "token": f"file:{self.folder / 'token'}", "owner": self.owner}
         return {**said, "timeout": "5s", **({"folder": self.in_folder} if self.in_folder else {})}
 
     @property

@@ -47,12 +47,14 @@ def perform(controller: Controller, steps: Sequence[Step], told: Callable[[Done]
     """Perform `steps` and return what became of each, in their order; `told` hears of each as it is done, on the calling thread.
 
     A Jenkins that stops answering ends it: the rest is left for the next time. So does whatever `told` raises, KeyboardInterrupt among it.
+    A job of which a build runs is not removed. Raises JenkinsError where even that cannot be asked; then nothing was done.
     """
     away = threading.Event()
     found: dict[int, Done] = {}
+    busy = _busy(controller, steps)
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="torii-jobs-apply")
     try:
-        asked = {pool.submit(_step, controller, step, away): number for number, step in enumerate(steps)}
+        asked = {pool.submit(_step, controller, step, away, busy): number for number, step in enumerate(steps)}
         for future in as_completed(asked):
             done = found[asked[future]] = future.result()
             if told is not None:
@@ -74,7 +76,7 @@ def altered(controller: Controller, steps: Iterable[Step]) -> list[Step]:
         return [step for step, differ in zip(steps, pool.map(differs, steps), strict=True) if differ]
 
 
-def _step(controller: Controller, step: Step, away: threading.Event) -> Done:
+def _step(controller: Controller, step: Step, away: threading.Event, busy: frozenset[str]) -> Done:
     if away.is_set():
         return Done(step, f"{step.name}: {_GIVEN_UP}", away=True)
     try:
@@ -84,6 +86,8 @@ def _step(controller: Controller, step: Step, away: threading.Event) -> Done:
             case Deed.CHANGE:
                 _change(controller, step)
             case Deed.REMOVE:
+                if step.name in busy:
+                    return Done(step, f"{step.name}: a build of it runs, which would end with it; it is left for the next time")
                 _check_ours(controller, step)
                 controller.delete(step.name)
     except JenkinsUnavailableError as error:
@@ -93,6 +97,13 @@ def _step(controller: Controller, step: Step, away: threading.Event) -> Done:
         return Done(step, f"{step.name}: {error}")
     log.info("jobs.synced", controller=controller.name, job=step.name, deed=step.deed.value)
     return Done(step)
+
+
+def _busy(controller: Controller, steps: Sequence[Step]) -> frozenset[str]:
+    """Return the jobs of which a build of Torii's runs, where one is to be removed. Raises JenkinsError."""
+    if not any(step.deed is Deed.REMOVE for step in steps):
+        return frozenset()
+    return frozenset(build.job for build in controller.running().values())
 
 
 def _make(controller: Controller, step: Step) -> None:

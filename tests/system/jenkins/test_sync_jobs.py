@@ -111,6 +111,21 @@ def test_what_nothing_names_is_removed_by_pruning_alone(lab):
     assert lab.names() == {"app--main--unit"}
 
 
+def test_a_job_of_which_a_build_runs_is_pruned_after_that(lab, fake):
+    lab.sync()
+    lab.push("app", "main", {"torii.yml": ONE})
+    fake.hold()
+    lab.controller().start("app--main--lint", {"TORII_UUID": "u-1"})
+    fake.wait_for_build("app--main--lint")
+    done = lab.sync("--prune")
+    assert done.code == 1
+    assert "FAILED   to remove app--main--lint: a build of it runs" in done.out
+    fake.release("app--main--lint")
+    fake.wait_until_over("app--main--lint")
+    assert lab.sync("--prune").code == 0
+    assert "app--main--lint" not in lab.names()
+
+
 def test_only_what_matches_is_touched(lab):
     lab.sync("--only", "*--unit")
     assert lab.names() == {"app--main--unit"}
@@ -392,6 +407,15 @@ def test_a_jenkins_that_refuses_is_said_and_nothing_is_written(lab, fake, kind):
     assert done.code == 4
     assert "ci (http://" in done.out
     assert "FAILED   " in done.out
+    assert lab.names() == set()
+
+
+def test_a_wrong_token_is_said(lab):
+    lab.token = "0123456789"
+    done = lab.sync()
+    assert done.code == 4
+    assert "401" in done.out
+    assert "0123456789" not in done.out + done.err
     assert lab.names() == set()
 
 

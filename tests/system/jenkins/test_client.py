@@ -350,6 +350,16 @@ def test_a_build_is_found_by_its_uuid_in_the_queue_among_the_newest_and_among_th
         assert controller.find("gone", UUID) is None
 
 
+def test_the_newest_builds_of_a_job_are_one_request(token: Secret) -> None:
+    other = build_json(number=5, actions=[{"parameters": [{"name": "TORII_UUID", "value": "other"}]}])
+    builds = [build_json(number=8), {"number": 7, "actions": []}, build_json(number=6), other, {"actions": [PARAMETERS]}]
+    with ScriptedJenkins(answering({"GET /job/unit/api/json": said({"allBuilds": builds})})) as server:
+        controller = opened(server.settings(token))
+        assert {uuid: build.number for uuid, build in controller.recent("unit").items()} == {UUID: 8, "other": 5}
+        assert len(server.asked) == 1
+        assert controller.recent("gone") == {}
+
+
 def test_a_build_that_has_left_the_queue_and_is_not_yet_to_be_seen_is_waited_for(token: Secret) -> None:
     answers = {
         "GET /queue/api/json": said({"items": []}),

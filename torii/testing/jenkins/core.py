@@ -36,6 +36,7 @@ class Core:
         self.quiet_reason: str | None = None
         self.next_item = 1
         self.alive = True
+        self._maintaining = False
         self.run: Callable[[Build], None] = lambda _: None
         self.interrupt: Callable[[Build, str], None] = lambda *_: None
         self.changed: Callable[[], None] = lambda: None
@@ -193,8 +194,14 @@ class Core:
 
     def maintain(self) -> None:
         """Start what can be started."""
-        while self.alive and sum(self._try(item) for item in list(self.queue.values())):
-            pass  # what started may have made room, or opened a lock
+        if self._maintaining:
+            return  # another look follows whatever was started
+        self._maintaining = True
+        try:
+            while self.alive and sum(self._try(item) for item in list(self.queue.values())):
+                pass  # what started may have opened a lock
+        finally:
+            self._maintaining = False
         self.moved.notify_all()
 
     def _try(self, item: Item) -> bool:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 _NOTE = re.compile(rb"\x1b\[8mha:[^\x1b]*\x1b\[0m")
 _OPEN = b"\x1b[8mha:"
+_LONGEST = 64 * 1024
 
 
 class LogSource(Protocol):
@@ -55,7 +56,7 @@ class HugeLog:
 
     _LINE = 64
 
-    def __init__(self, size: int, tail: bytes = b"Finished: SUCCESS\n") -> None:
+    def __init__(self, size: int, tail: bytes = b"\nFinished: SUCCESS\n") -> None:
         self.size = size
         self._tail = tail
 
@@ -92,12 +93,17 @@ def pieces(log: LogSource, start: int, end: int, crlf: bool, piece: int = 1 << 2
     held = b""
     while start < end:
         until = min(end, start + piece)
-        data = held + log.read(start, until)
+        data = shown(held + log.read(start, until))
         start = until
-        cut = data.rfind(_OPEN[:1]) if start < end else -1
-        held = data[cut:] if cut >= 0 and not _NOTE.match(data, cut) and len(data) - cut < 4096 else b""
-        data = shown(data[: len(data) - len(held)])
+        cut = _begun(data) if start < end else len(data)
+        data, held = data[:cut], data[cut:]
         if data:
             yield data.replace(b"\n", b"\r\n") if crlf else data
-    if held:
-        yield held
+
+
+def _begun(data: bytes) -> int:
+    """Return where a note begins whose end is not there yet; the end of `data` where there is none."""
+    at = data.rfind(_OPEN)
+    if at >= 0 and len(data) - at < _LONGEST:
+        return at
+    return next((len(data) - size for size in range(len(_OPEN) - 1, 0, -1) if data.endswith(_OPEN[:size])), len(data))

@@ -83,7 +83,8 @@ class _Reader:
             if found is None:
                 raise self._end()
             self._at = found.end()
-            return _ESCAPE.sub(_unescaped, found[1] if found[1] is not None else found[2])
+            text = _ESCAPE.sub(_unescaped, found[1] if found[1] is not None else found[2])
+            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         found = _BARE.match(self._text, self._at)
         if found is None:
             raise self._wrong("com.google.gson.stream.MalformedJsonException: Unexpected value", path)

@@ -196,6 +196,7 @@ class Plugin:
         node = worker.node
         if node is not None and node.lock is worker:
             node.lock = node.locked_for = None
+            self._core.maintain()
             self.freed(node)
 
     # -- the thread

@@ -186,13 +186,23 @@ class JenkinsBuilds:
         where = url or self._whose.address(controller, running.name, running.number)
         case.run = Run(flight.id, controller, running.name, running.number, where)
         self.announce(flight, where)
-        if case.place is not None and not self._jobs.has(controller, case.place):
+        if wrong := self._what_is_wrong(case, controller, running):
             self._chase.end(flight.id, [controller])
-            reason = f"it began in the Jenkins {controller}, where its job could not be brought up to date before"
-            self.lose(flight, reason)
+            self.lose(flight, wrong)
             return
         self.follow(flight, case.run)
         self._describe(flight, running, case.run)
+
+    def _what_is_wrong(self, case: Case, controller: str, running: wire.Running) -> str:
+        """Return why what was begun is not the build that was asked for, empty where it is."""
+        if not self._whose.is_the_job(controller, running):
+            return (
+                f"the Jenkins {controller} has two jobs called {running.name}, in different folders, and began the wrong one"
+                f" ({running.url}): its Gearman plug-in cannot tell them apart; rename or remove the other"
+            )
+        if case.place is not None and not self._jobs.has(controller, case.place):
+            return f"it began in the Jenkins {controller}, where its job could not be brought up to date before"
+        return ""
 
     def follow(self, flight: Flight, run: Run) -> None:
         """Have what it writes brought from now on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from torii.config.settings import JenkinsSettings
 from torii.dispatch.wire import Running
@@ -31,6 +31,11 @@ class Whose:
         """Remember that what says this of itself is `controller`."""
         self._learnt[_voice(running)] = controller
 
+    def is_the_job(self, controller: str, running: Running) -> bool:
+        """Whether the build's address, if it has one, is of the job that is meant: on Gearman, jobs of one name in two folders are one."""
+        where = self.address(controller, running.name, running.number)
+        return running.url is None or _place(running.url) == _place(where)
+
     def address(self, controller: str, job: str, number: int) -> str:
         """Return the address of a build, for a Jenkins that does not know its own."""
         settings = self._settings[controller]
@@ -40,6 +45,10 @@ class Whose:
 
 def _voice(running: Running) -> tuple[str, str]:
     return running.manager, (running.url or "").partition("/job/")[0]
+
+
+def _place(url: str) -> str:
+    return unquote(url.partition("/job/")[2].strip("/"))
 
 
 def _under(url: str, base: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
@@ -12,10 +13,14 @@ from tests.support.jenkins_gearman_lab import JOB, JenkinsLab, changed
 from torii.model.build import BuildRequest
 from torii.model.event import BuildStalled, BuildStarted
 from torii.model.ids import ChangeId
-from torii.testing.jenkins import FakeNode, Words
+from torii.testing.jenkins import FakeNode, Words, job_xml
+
+SERVERS = ["embedded", pytest.param("gearmand", marks=pytest.mark.needs("gearmand"))]
+embedded_only = pytest.mark.parametrize("lab", SERVERS[:1], indirect=True)
+gearmand_only = pytest.mark.parametrize("lab", SERVERS[1:], indirect=True)
 
 
-@pytest.fixture(params=["embedded", pytest.param("gearmand", marks=pytest.mark.needs("gearmand"))])
+@pytest.fixture(params=SERVERS)
 def lab(request, tmp_path, monkeypatch):
     monkeypatch.setattr("torii.dispatch.gearman._SWEEP", 0.4)
     lab = JenkinsLab(EmbeddedServer() if request.param == "embedded" else Gearmand(), tmp_path)
@@ -165,6 +170,16 @@ def test_which_controller_runs_a_build_is_found_out(lab, known):
         assert "here I am" in lab.log(build)
 
 
+def test_a_job_of_the_same_name_in_another_folder_is_not_taken_for_ours(lab):
+    lab.worker(instant="SUCCESS")
+    lab.fake.add_job(f"others/{JOB}", job_xml("true", parameters=["TORII_UUID"]))
+    done = lab.done(lab.start(lab.request("unit")))
+    assert done.result.value == "LOST"
+    assert f"/job/others/job/{JOB}/1/" in done.detail
+    lab.fake.delete_job(f"others/{JOB}")
+    assert lab.answers(lab.start(lab.request("unit"))) == ["started", "SUCCESS"]
+
+
 # Stopping.
 
 
@@ -228,9 +243,8 @@ def test_a_build_whose_agent_is_killed_is_lost_and_not_run_again_behind_our_back
     assert lab.runs(build) == 1
 
 
+@gearmand_only
 def test_a_build_that_a_gearmand_gives_out_again_is_the_same_build_run_again(lab):
-    if embedded(lab):
-        pytest.skip("the embedded server tells of a lost worker")
     lab.worker("doomed")
     build, run = begun(lab)
     lab.until(lambda: "doomed" in lab.log(build))
@@ -288,9 +302,8 @@ def test_a_build_goes_on_though_its_workers_connection_broke(lab):
         assert lab.answers(build)[-1] == "SUCCESS"
 
 
+@embedded_only
 def test_a_build_whose_worker_was_lost_long_before_its_end_has_its_own_result(lab, monkeypatch):
-    if not embedded(lab):
-        pytest.skip("a C gearmand says nothing")
     monkeypatch.setattr("torii.dispatch.verdict._MARGIN", 0.0)
     lab.worker("one", executors=2)
     build, run = begun(lab)
@@ -302,9 +315,8 @@ def test_a_build_whose_worker_was_lost_long_before_its_end_has_its_own_result(la
     assert lab.runs(build) == 1
 
 
+@gearmand_only
 def test_an_earlier_run_that_still_goes_on_is_ended_when_the_build_is_run_again(lab):
-    if embedded(lab):
-        pytest.skip("the embedded server gives nothing out again")
     lab.worker("one")
     lab.worker("two")
     build, run = begun(lab)
@@ -463,6 +475,9 @@ def test_it_lets_go_in_time_with_a_jenkins_that_hangs(lab):
     begun(lab)
     lab.fake.fault("slow", "", 1000, seconds=20)
     lab.dispatcher.stop(2)
+    assert not {
+        thread.name for thread in threading.enumerate() if thread.name in ("dispatch", "dispatch-definitions", "dispatch-jenkins-jobs")
+    }
     assert not any(isinstance(event, BuildStalled) and event.reason for event in lab.events)
 
 

@@ -24,6 +24,7 @@ from torii.testing.jenkins import FakeJenkins
 
 TWO = "jobs:\n  unit: {run: make test, environment: {label: linux}}\n  lint: {run: make lint}\npipelines:\n  check: [unit, lint]\n"
 ONE = "jobs:\n  unit: {run: make test, environment: {label: linux}}\npipelines:\n  check: [unit]\n"
+MANY = "jobs:\n" + "".join(f"  job{number}: {{run: make}}\n" for number in range(60)) + "pipelines: {}\n"
 
 
 @dataclass(frozen=True, slots=True)

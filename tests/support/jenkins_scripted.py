@@ -7,7 +7,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -87,6 +87,22 @@ def login_needed(path: str = "/job/a/build") -> Answer:
         "<body style='background-color:white; color:white;'>\n\n\nAuthentication required\n<!--\n-->\n\n</body></html>"
     )
     return Answer(403, page.encode(), headers={"X-Jenkins": VERSION})
+
+
+def answering(answers: Mapping[str, Any], default: Answer | None = None) -> Callable[[Asked], Answer]:
+    """Answers by `METHOD /path`; what is not in the list is 404, as Jetty says it."""
+
+    def answer(asked: Asked) -> Answer:
+        found = answers.get(f"{asked.method} {asked.path}", default or jetty(404, "Not Found"))
+        answered: Answer = found if isinstance(found, Answer) else found(asked)
+        return answered
+
+    return answer
+
+
+def in_turn(*answers: Answer) -> Callable[[Asked], Answer]:
+    left = list(answers)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
 @dataclass

@@ -18,6 +18,7 @@ from torii.model.change import BranchState, Change
 from torii.model.command import Report, Submit, Verdict
 from torii.model.ids import BuildSetId, ItemId, PipelineName, ProjectName, Sha
 from torii.model.pipeline import MergeMode
+from torii.sources.gerrit.commits import CommitReader
 from torii.sources.gerrit.derive import Relations, Rules, change_of
 from torii.sources.gerrit.facts import OPTIONS, facts_of
 from torii.sources.gerrit.landed import LandedStates
@@ -62,7 +63,12 @@ class Desk:
     def states(self, project: LabProject, who: str = "torii") -> LandedStates:
         connection = replace(self.connection(who), url=self.site.url)
         remote = Remote(f"{self.site.url}/a/{project.name}", credentials_of(connection))
-        return LandedStates(remote, Mirror(self.folder / "mirrors" / f"{project.name}.git"))
+        reader = CommitReader(self.rest(who), ProjectName(project.name))
+        return LandedStates(remote, Mirror(self.mirror(project)), reader.read)
+
+    def mirror(self, project: LabProject) -> Path:
+        """Return where what is fetched of `project` is kept."""
+        return self.folder / "mirrors" / f"{project.name}.git"
 
     def change(self, lab: LabChange, together: tuple[LabChange, ...] = ()) -> Change:
         """Return `lab` as the gate would know it."""

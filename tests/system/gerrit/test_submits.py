@@ -11,6 +11,7 @@ import pytest
 from tests.support.gerrit import project_name, setup
 from tests.support.gerrit_desk import Desk, Queue, wire
 from torii.model.event import Merged, Moved, Refused, SubmitUnavailable
+from torii.model.ids import Sha
 from torii.testing.gerrit import GerritSite, LabChange, LabProject
 
 pytestmark = pytest.mark.needs("gerrit")
@@ -51,6 +52,31 @@ def test_a_run_of_changes_lands_with_the_trees_that_were_tested(desk: Desk, gerr
     assert isinstance(merged, Merged)
     assert merged.commit == project.tip()
     assert [project.tree(outcome.commit) for outcome in outcomes if isinstance(outcome, Merged)] == [submit.tree for submit in submits]
+
+
+@pytest.mark.parametrize("submit_type", MERGING)
+def test_what_landed_is_read_without_a_fetch_and_is_the_same_as_with_one(desk: Desk, gerrit: GerritSite, submit_type: str) -> None:
+    project = gerrit.create_project(project_name("team/many"), submit_type)
+    states, first, read = desk.states(project), Sha(project.tip() or ""), []
+    for change in [approved(project, name) for name in "ab"]:
+        before = Sha(project.tip() or "")
+        change.submit()
+        tip = Sha(project.tip() or "")
+        read.append(states.made_from(before, tip, [Sha(change.commit)] if tip != change.commit else []))
+    assert not desk.mirror(project).exists()
+    assert read[::-1] == list(states.fetch("main", first)[:-1])
+
+
+@pytest.mark.parametrize("submit_type", MERGING)
+def test_where_git_is_not_served_beside_rest_what_landed_is_fetched(
+    desk: Desk, gerrit: GerritSite, submit_type: str, tmp_path: Path
+) -> None:
+    project = gerrit.create_project(project_name(), submit_type)
+    queue = Queue(desk, project)
+    submits = [queue.submit(change, keep=False) for change in [approved(project, name) for name in "ab"]]
+    with wire(gerrit, lambda method, path: "refuse" if path.endswith("git-upload-pack") else "answer") as url:
+        outcomes = Desk(gerrit, tmp_path / "elsewhere", url).submitter(project).submit_all(submits)
+    assert [outcome.tree for outcome in outcomes if isinstance(outcome, Merged)] == [submit.tree for submit in submits]
 
 
 @pytest.mark.parametrize("submit_type", MERGING)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.gerrit import setup
 from tests.support.waiting import free_port, wait_until
 from torii.demo.jenkins_venue import owner_of
 from torii.gearman import Server
@@ -64,7 +65,7 @@ class Playing:
 
 
 @contextmanager
-def playing(here: Path, fake: FakeJenkins, *arguments: str) -> Iterator[Playing]:
+def playing(here: Path, fake: FakeJenkins, *arguments: str, **environment: str) -> Iterator[Playing]:
     """Yield a demo on `fake`, whose token is in a file beside it."""
     home = here / "home"
     home.mkdir(exist_ok=True)
@@ -74,7 +75,7 @@ def playing(here: Path, fake: FakeJenkins, *arguments: str) -> Iterator[Playing]
         process = subprocess.Popen(
             [*command, "--jenkins-folder", FOLDER, *arguments],
             cwd=here,
-            env={"PATH": os.environ["PATH"], "HOME": str(home)},
+            env={"PATH": os.environ["PATH"], "HOME": str(home), **environment},
             stdout=output,
             stderr=output,
             text=True,
@@ -188,6 +189,26 @@ def test_through_gearman_with_a_server_that_is_there_already(tmp_path):
             assert f'servers: ["{where}"]' in (demo.folder / "server.yml").read_text()
     finally:
         server.stop()
+
+
+@pytest.mark.needs("gerrit")
+@pytest.mark.parametrize("by_gearman", [False, True], ids=["rest", "gearman"])
+def test_on_a_gerrit_builds_fetch_from_it_and_the_story_comes_out_right(tmp_path, by_gearman):
+    cache = setup().cache
+    assert cache is not None
+    port = free_port()
+    servers, options = ([("127.0.0.1", port)], ["--jenkins-gearman", str(port)]) if by_gearman else ([], [])
+    with (
+        jenkins(tmp_path, servers) as fake,
+        playing(tmp_path, fake, "--gerrit", "--plain", *options, XDG_CACHE_HOME=str(cache.parent.parent)) as demo,
+    ):
+        assert demo.end(LIMIT) == 0, demo.said
+        assert "Each of them came out right" in demo.said
+        assert len(re.findall(r"^ *right +change +(\S+)", demo.said, re.MULTILINE)) == len(TABLE)
+        assert demos_jobs(fake) == set()
+    repository = demo.folder / "gerrit" / "site" / "git" / "app.git"
+    assert git(repository, "log", "--first-parent", "--reverse", "--format=%s", "main").splitlines()[:3] == TITLES[:3]
+    assert "Building remotely on agent" in log_of(demo, "print-receipt/gate.unit.log")
 
 
 def test_asked_to_end_it_takes_its_jobs_and_what_runs_of_them_along(tmp_path):

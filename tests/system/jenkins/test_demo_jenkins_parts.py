@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.waiting import free_port, wait_until
 from torii.config.server import load_server
-from torii.demo import jenkins
+from torii.demo import jenkins_builds
 from torii.demo.jenkins import jenkins_workshop
 from torii.demo.jenkins_check import NoJenkinsError, require_jenkins, trial_job
 from torii.demo.jenkins_sweep import Swept, cut_at, sweep
@@ -275,7 +275,7 @@ def test_a_jenkins_without_the_gearman_plug_in_is_told(fake, tmp_path):
 
 
 def test_a_gearman_plug_in_that_does_not_come_is_told_with_what_to_set(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr(jenkins, "CONNECTED", 0.5)
+    monkeypatch.setattr(jenkins_builds, "CONNECTED", 0.5)
     server = Server("127.0.0.1", 0)
     server.start()
     venue = venue_at(fake, tmp_path, gearman=str(server.address[1]))

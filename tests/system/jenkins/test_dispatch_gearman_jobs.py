@@ -391,3 +391,38 @@ def test_a_controller_whose_job_could_not_be_brought_up_to_date_does_not_count(l
     assert "brought up to date" in done.detail
     lab.fake.up()
     lab.until(lambda: not lab.fake.running())
+
+
+class Shifting:
+    """A library whose templates somebody changes."""
+
+    def __init__(self, library):
+        self.library, self.words = library, b"at first"
+
+    def rendered(self, request, plugins=()):
+        job = self.library.rendered(request, plugins)
+        return replace(job, xml=job.xml.replace(b"made by", self.words + b" made by"))
+
+
+def test_a_template_that_changes_makes_another_job_of_it(lab):
+    lab.library = Shifting(lab.library)
+    lab.restart_dispatcher([])
+    lab.worker(instant="SUCCESS")
+    assert lab.answers(lab.start(lab.request("unit"))) == ["started", "SUCCESS"]
+    assert b"at first made by" in lab.fake.jobs[JOB].xml
+    lab.library.words = b"later"
+    for _ in range(2):
+        assert lab.answers(lab.start(lab.request("unit"))) == ["started", "SUCCESS"]
+    assert b"later made by" in lab.fake.jobs[JOB].xml
+
+
+def test_a_job_renamed_by_hand_to_the_name_of_another_is_made_right(lab):
+    lab.worker(instant="SUCCESS")
+    other = job_name("app", "main", "lint")
+    lab.answers(lab.start(lab.request("lint")))
+    lab.fake.rename_job(other, JOB)
+    lab.restart_dispatcher([])
+    assert lab.answers(lab.start(lab.request("unit"))) == ["started", "SUCCESS"]
+    mark = read_mark(html.unescape(lab.fake.jobs[JOB].xml.decode()))
+    assert mark is not None
+    assert mark.job == "unit"

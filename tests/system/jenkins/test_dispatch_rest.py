@@ -308,3 +308,26 @@ def test_what_another_life_wanted_is_not_looked_for_one_by_one(lab):
     asked = [target for _, target in lab.fake.requests()[before:] if "/api/json" in target]
     assert len([target for target in asked if "builds" in target]) == 0
     assert len(asked) < 20
+
+
+def test_a_jenkins_that_does_not_let_torii_start_builds_is_asked_again_when_it_does(lab):
+    lab.worker()
+    fault = lab.fake.fault(403, START, times=3)
+    build = lab.start(lab.request("unit"))
+    lab.until(lambda: lab.stalls(build))
+    assert "lacks the permission" in lab.stalls(build)[0]
+    lab.running(build).release()
+    assert lab.answers(build) == ["started", "SUCCESS"]
+    assert fault.met == 3
+
+
+def test_a_stop_while_the_result_is_due_from_a_jenkins_that_is_away_is_answered(lab):
+    lab.worker()
+    build = lab.start(lab.request("unit"))
+    run = lab.running(build)
+    lab.fake.fault(503, f"{JOB}/1/", times=10_000)
+    run.release()
+    lab.until(lambda: lab.stalls(build))
+    lab.dispatcher.stop_build(build.id, "superseded")
+    done = lab.done(build, 40)
+    assert (done.result.value, done.detail[:10]) == ("CANCELED", "superseded")

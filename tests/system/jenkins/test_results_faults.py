@@ -361,3 +361,16 @@ def test_the_end_of_the_gatherer_waits_for_nobody(lab):
     began = time.monotonic()
     lab.gatherer.stop(0.2)
     assert time.monotonic() - began < 2
+
+
+def test_a_proxy_that_finds_nothing_while_jenkins_is_away_makes_no_build_unknown(lab):
+    run = followed(lab)
+    lab.release(run)
+    faults = [lab.fake.fault(404, f"{JOB}/1/", times=10_000), lab.fake.fault("html", "tree=mode", times=10_000)]
+    ending = lab.finish(run, Result.SUCCESS)
+    lab.until(lambda: ending.troubles)
+    assert ending.told == []
+    assert all(fault.met for fault in faults)
+    lab.fake.faults.clear()
+    assert ending.outcome().detail == ""
+    assert lab.log(run) == lab.logged(run)

@@ -22,6 +22,7 @@ STEPS = (
     ("50-jenkins.sh", "files"),
     ("60-torii.sh",),
     ("70-sample.sh",),
+    ("80-addresses.sh",),
 )
 UNITS = "/etc/systemd/system"
 
@@ -41,6 +42,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The lab, as far as it goes."""
     folder = tmp_path_factory.mktemp("lab")
     root = DebianRoot(folder / "root", a_checkout(folder / "checkout"))
+    root.run("useradd", "--create-home", "--shell", "/bin/bash", "vagrant")  # as every box of Vagrant has
     made = Lab(root, {}, {}, {})
     for step in STEPS:
         made.first[step[0]] = provision(root, *step)
@@ -94,7 +96,9 @@ def test_units_are_what_systemd_takes_for_units(lab: Lab) -> None:
     # systemd-analyze looks for the binaries too: Java's is not here, as it comes from elsewhere.
     lab.root.run("ln", "-sf", "/bin/true", "/usr/bin/java")
     lab.root.run("sh", "-c", "command -v systemd-analyze || { apt-get -q update && apt-get -qy install --no-install-recommends systemd; }")
-    said = lab.root.run("systemd-analyze", "verify", "--man=no", f"{UNITS}/gerrit.service", f"{UNITS}/torii.service")
+    (lab.root.folder / UNITS.lstrip("/") / "jenkins.service").write_text("[Service]\nExecStart=/bin/true\n")  # that of its package
+    units = [f"{UNITS}/{name}.service" for name in ("gerrit", "jenkins", "torii")]
+    said = lab.root.run("systemd-analyze", "verify", "--man=no", *units)
 
     assert "service" not in said
 
@@ -125,10 +129,33 @@ def test_jenkins_is_handed_the_machines_own_host_key_and_its_agents_their_key(la
 
 
 def test_the_sample_is_a_git_repository_whose_torii_yml_is_right(lab: Lab) -> None:
-    assert "made /srv/hello" in lab.first["70-sample.sh"]
-    assert "torii.yml" in lab.root.run("git", "-C", "/srv/hello", "ls-files")
-    assert "right" in lab.root.run("torii", "validate", "/srv/hello/torii.yml")
-    lab.root.run("sh", "-c", "cd /srv/hello && python3 -B -m unittest test_hello")
+    as_vagrant = ("runuser", "-l", "vagrant", "-c")
+
+    assert "made /home/vagrant/hello" in lab.first["70-sample.sh"]
+    assert "torii.yml" in lab.root.run(*as_vagrant, "cd hello && git status --short && git ls-files")
+    assert "right" in lab.root.run("torii", "validate", "/home/vagrant/hello/torii.yml")
+    lab.root.run(*as_vagrant, "cd hello && python3 -B -m unittest test_hello")
+
+
+def test_what_gerrit_itself_wrote_into_its_configuration_stays(lab: Lab) -> None:
+    config = "/srv/gerrit/etc/gerrit.config"
+    lab.root.run("git", "config", "-f", config, "gerrit.serverId", "5b9ae0f4")
+    lab.root.run("git", "config", "-f", config, "auth.type", "OPENID")
+
+    said = provision(lab.root, "40-gerrit.sh", "files")
+
+    assert "wrote auth.type" in said
+    assert lab.root.run("git", "config", "-f", config, "gerrit.serverId") == "5b9ae0f4\n"
+    assert lab.root.run("git", "config", "-f", config, "auth.type") == "DEVELOPMENT_BECOME_ANY_ACCOUNT\n"
+    assert lab.root.run("stat", "-c", "%U", config) == "gerrit\n"
+
+
+def test_the_addresses_come_with_the_passwords_that_there_are(lab: Lab) -> None:
+    said = lab.first["80-addresses.sh"]
+
+    assert "http://localhost:8080/" in said
+    assert lab.root.text("/etc/torii-lab/jenkins-admin") in said
+    assert "not made yet" in said  # that of Gerrit, which does not run here
 
 
 def test_another_port_goes_to_every_place_that_names_it(lab: Lab) -> None:

@@ -104,7 +104,7 @@ def test_an_address_is_written_as_it_is_typed():
     [
         (["--jenkins-gearman", "4730"], "--jenkins-gearman is for a demo on a Jenkins: name that with --jenkins"),
         (["--jenkins-token", "file:token"], "--jenkins-token is for a demo on a Jenkins"),
-        (["--jenkins", URL, "--gerrit"], "--gerrit and --jenkins cannot be played together"),
+        (["--jenkins", URL, "--gerrit", "--jenkins-reach", "192.0.2.7"], "which listens on 127.0.0.1 only: leave out --jenkins-reach"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused_before_anything_is_made(arguments, told, tmp_path, monkeypatch, capsys):

@@ -11,7 +11,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -24,6 +25,8 @@ from torii.testing.jenkins.wire import GRABBING, SLEEPING, WAITING, WORKING, Lin
 from torii.worker.labels import atoms
 
 log = structlog.get_logger()
+
+Axes = tuple[tuple[str, tuple[str, ...]], ...]
 
 _PAUSE = 0.1
 """Seconds between two attempts to reach a Gearman server. (A real plug-in takes about two.)"""
@@ -40,7 +43,7 @@ class PluginWorker:
     name: str
     node: Node | None
     links: list[Link]
-    functions: set[str] = field(default_factory=set)
+    functions: frozenset[str] = frozenset()
     busy: bool = False
     stale: bool = False
     wanted: bool = True
@@ -70,6 +73,7 @@ class Plugin:
         self.anonymous_reads: Callable[[], bool] = lambda: True
         self.stop_build: Callable[[Build], None] = lambda _: None
         self._workers: list[PluginWorker] = []
+        self._offered: dict[Node, frozenset[str]] = {}
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
@@ -85,7 +89,7 @@ class Plugin:
         if not self._servers:
             return
         manager = self._worker(f"{self.manager}_manager", None)
-        manager.functions = {f"stop:{self.manager}", f"set_description:{self.manager}"}
+        manager.functions = frozenset({f"stop:{self.manager}", f"set_description:{self.manager}"})
         for node in self._core.nodes:
             if not node.offline:
                 self.add_node(node)
@@ -93,9 +97,9 @@ class Plugin:
 
     def add_node(self, node: Node) -> None:
         """Make the workers of a node that has come. They see what anonymous may see."""
+        functions = self._functions(node) if self.anonymous_reads() else frozenset()
         for number in range(node.spec.executors if self._servers else 0):
-            worker = self._worker(f"{node.name or self.manager}_exec-{number}", node)
-            worker.functions = self._functions(node) if self.anonymous_reads() else set()
+            self._worker(f"{node.name or self.manager}_exec-{number}", node).functions = functions
         self._wake()
 
     def drop_node(self, node: Node) -> None:
@@ -145,18 +149,24 @@ class Plugin:
 
     def changed(self) -> None:
         """Tell the servers what changed of jobs and nodes."""
+        before, self._offered = self._offered, {node: self._functions(node) for node in self._core.nodes}
+        for node, functions in self._offered.items():
+            if functions == before.get(node):
+                self._offered[node] = before[node]  # the same, so that what is compared below is quickly seen to be
         for worker in self._workers:
             if worker.node is not None:
-                self._offer(worker, self._functions(worker.node))
+                self._offer(worker, self._offered[worker.node])
 
-    def _offer(self, worker: PluginWorker, functions: set[str]) -> None:
+    def _offer(self, worker: PluginWorker, functions: frozenset[str]) -> None:
+        if worker.functions is functions:
+            return
         if worker.busy or any(link.state == GRABBING for link in worker.links):
             worker.stale = True  # told when its build has ended; a server would take the job in hand for one that nobody has
             return
         more, less = functions - worker.functions, worker.functions - functions
+        fresh, worker.functions = not functions or not worker.functions, functions
         if not more and not less:
             return
-        fresh, worker.functions = not functions or not worker.functions, functions
         for link in worker.links:
             if fresh:
                 link.reset(sorted(functions))
@@ -166,10 +176,10 @@ class Plugin:
                 link.state = WAITING
             self._ask(worker, link)
 
-    def _functions(self, node: Node) -> set[str]:
+    def _functions(self, node: Node) -> frozenset[str]:
         if not node.up:
-            return set()
-        return {function for job in self._core.jobs.values() for function in functions_of(job, node)}
+            return frozenset()
+        return frozenset(function for job in self._core.jobs.values() for function in functions_of(job, node))
 
     # -- asking for jobs
 
@@ -364,7 +374,7 @@ class Plugin:
     def _catch_up(self, worker: PluginWorker) -> None:
         if worker.node is not None and worker.stale:
             worker.stale = False
-            self._offer(worker, self._functions(worker.node))
+            self._offer(worker, self._offered.get(worker.node, worker.functions))
 
 
 class _Request:
@@ -414,17 +424,20 @@ class _Request:
             self._link.send(kind, self._handle, *parts)
 
 
-def functions_of(job: Job, node: Node) -> set[str]:
+def functions_of(job: Job, node: Node) -> frozenset[str]:
     """Return the functions that `node` offers for `job`."""
     config = job.config
     if config.disabled or config.is_folder:
-        return set()  # a copy that cannot be built until it is saved has them
+        return frozenset()  # a copy that cannot be built until it is saved has them
     if config.kind.endswith("WorkflowJob"):
-        return {f"build:{job.short}", f"build:{job.short}:master"} if not node.name else set()
-    if not node.takes(config.label):
-        return set()
-    cells = {f"build:{name}={value}" for name, values in config.axes[:1] for value in values}
-    return {f"build:{job.short}", *(f"build:{job.short}:{atom}" for atom in atoms(config.label, node.labels)), *cells}
+        return frozenset((f"build:{job.short}", f"build:{job.short}:master") if not node.name else ())
+    return _named(job.short, config.label, config.axes, node) if node.takes(config.label) else frozenset()
+
+
+@lru_cache(20_000)
+def _named(name: str, label: str | None, axes: Axes, node: Node) -> frozenset[str]:
+    cells = {f"build:{axis}={value}" for axis, values in axes[:1] for value in values}
+    return frozenset({f"build:{name}", *(f"build:{name}:{atom}" for atom in atoms(label, node.labels)), *cells})
 
 
 def _json(facts: dict[str, Any]) -> bytes:

@@ -7,9 +7,7 @@ with `tree=jobs[name,builds[number]{0,5}]` just what is named. See `TreePruner` 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 _WORD = re.compile(r"[A-Za-z_*][\w-]*")
@@ -25,12 +23,11 @@ class Shown:
     """An object of the API: its class (empty: not named) and fields, each with its visibility and, as a call, its value."""
 
     kind: str
-    fields: list[tuple[str, int, bool, Callable[[], Any]]] = field(default_factory=list)
+    fields: list[tuple[str, int, bool, Any]] = field(default_factory=list)
 
     def add(self, visibility: int, *, inline: bool = False, **values: Any) -> Shown:
         """Add fields with the given (or, of a call, computed) values. What is in `inline` ones counts as being at this level."""
-        for name, value in values.items():
-            self.fields.append((name, visibility, inline, value if callable(value) else partial(_same, value)))
+        self.fields += [(name, visibility, inline, value) for name, value in values.items()]
         return self
 
 
@@ -41,10 +38,6 @@ class Tree:
     names: dict[str, Tree] = field(default_factory=dict)
     first: int = 0
     last: int | None = None
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def by_depth(shown: Any, depth: int) -> Any:
@@ -60,7 +53,7 @@ def by_tree(shown: Any, tree: Tree) -> Any:
             for name, _, _, value in shown.fields:
                 inner = tree.names.get(name) or tree.names.get("*")
                 if inner is not None:
-                    found[name] = by_tree(value(), inner)
+                    found[name] = by_tree(value() if callable(value) else value, inner)
             return found
         case list():
             return [by_tree(each, tree) for each in shown[tree.first : tree.last]]
@@ -75,7 +68,7 @@ def _pruned(shown: Any, least: int) -> Any:
             found = {"_class": shown.kind} if shown.kind else {}
             for name, visibility, inline, value in shown.fields:
                 if visibility >= least:
-                    found[name] = _pruned(value(), least if inline else least + 1)
+                    found[name] = _pruned(value() if callable(value) else value, least if inline else least + 1)
             return found
         case list():
             return [_pruned(each, least) for each in shown]

@@ -51,7 +51,7 @@ class Job:
     @property
     def path(self) -> str:
         """The path of its pages, such as `job/team/job/app/`."""
-        return "".join(f"job/{part}/" for part in self.name.split("/"))
+        return f"job/{self.name.replace('/', '/job/')}/"
 
     @property
     def buildable(self) -> bool:

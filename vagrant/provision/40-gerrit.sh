@@ -6,12 +6,31 @@
 
 war=$GERRIT_SITE/bin/gerrit.war
 
+# Gives gerrit.config our values, one by one: Gerrit keeps things of its own in that file, such as the id that all its changes carry.
+configure() {
+    config=$GERRIT_SITE/etc/gerrit.config
+    [ -s "$config" ] || put "$config" 0644 gerrit:gerrit <<HEADER
+# Made by Torii's lab. Everybody may become anybody here: this Gerrit is for trying things, on a network of its own.
+HEADER
+    render "$lab/gerrit/gerrit.config"
+    for name in $(git config -f "$rendered" --list --name-only); do
+        value=$(git config -f "$rendered" "$name")
+        if [ "$(git config -f "$config" "$name" || true)" != "$value" ]; then
+            git config -f "$config" "$name" "$value"
+            changed=yes
+            say "wrote $name of $config"
+        fi
+    done
+    rm "$rendered"
+    [ "$(stat -c '%U:%G' "$config")" = gerrit:gerrit ] || chown gerrit:gerrit "$config"
+}
+
 write_files() {
     be_root
     system_user gerrit "$GERRIT_SITE"
     folder "$GERRIT_SITE" 0755 gerrit:gerrit
     folder "$GERRIT_SITE/etc" 0755 gerrit:gerrit
-    put_rendered "$lab/gerrit/gerrit.config" "$GERRIT_SITE/etc/gerrit.config" 0644 gerrit:gerrit
+    configure
     put_rendered "$lab/systemd/gerrit.service" /etc/systemd/system/gerrit.service
 }
 
@@ -25,8 +44,7 @@ install_it() {
         runuser -u gerrit -- java -jar "$war" init --batch --dev --no-auto-start --install-plugin download-commands -d "$GERRIT_SITE"
         changed=yes
     fi
-    # init writes its own values of what it asks for; ours stand.
-    put_rendered "$lab/gerrit/gerrit.config" "$GERRIT_SITE/etc/gerrit.config" 0644 gerrit:gerrit
+    configure # init may have its own ideas of what it would ask
     service gerrit.service
 }
 

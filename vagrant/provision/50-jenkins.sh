@@ -73,7 +73,7 @@ make_token() {
         die "$JENKINS_URL does not let torii in; has it read casc.yaml? See journalctl -u jenkins"
     token=$(curl_as torii jenkins-torii --fail --cookie "$cookies" --header "$crumb" --data newTokenName=torii-lab \
         "$JENKINS_URL/user/torii/descriptorByName/jenkins.security.ApiTokenProperty/generateNewToken" |
-        python3 -c 'import json, sys; print(json.load(sys.stdin)["data"]["tokenValue"])')
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["data"]["tokenValue"])') || die "$JENKINS_URL makes no token for torii"
     rm "$cookies"
     (umask 077 && printf '%s' "$token" >"$SECRETS/jenkins-token")
     say "made an API token for torii"

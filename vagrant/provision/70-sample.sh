@@ -10,11 +10,12 @@ home=$(getent passwd "$LAB_USER" | cut -d: -f6)
 server=$TORII_ETC/server.yml
 subject='Greet whoever looks at the lab'
 
+# Runs a command as a user of this machine, in a home of their own; where there is no such user, as who runs the step.
 as() { # USER COMMAND [ARGUMENT...]
     if id "$1" >/dev/null 2>&1 && [ "$(id -un)" != "$1" ]; then
         user=$1
         shift
-        runuser -u "$user" -- "$@"
+        runuser -u "$user" -- env "HOME=$(getent passwd "$user" | cut -d: -f6)" "$@"
     else
         shift
         "$@"
@@ -88,7 +89,17 @@ give_rights() {
 
 make_jobs() {
     as torii "$TORII" sync-jobs --server "$server"
-    as torii "$TORII" jenkins check --server "$server"
+    # Agents may still be on their way: until they are there, their labels are nobody's.
+    waited=0
+    until said=$(as torii "$TORII" jenkins check --server "$server"); do
+        if [ "$waited" -ge "$LAB_PATIENCE" ]; then
+            printf '%s\n' "$said"
+            die "this Jenkins is not as Torii needs it; each line above that begins with FAIL says what to do"
+        fi
+        sleep 5
+        waited=$((waited + 5))
+    done
+    printf '%s\n' "$said"
 }
 
 start_torii() {

@@ -67,8 +67,8 @@ folder() { # PATH [MODE [OWNER:GROUP]]
     [ "$(stat -c '%U:%G' "$1")" = "${3:-root:root}" ] || chown "${3:-root:root}" "$1"
 }
 
-# Gives FILE the content of TEMPLATE, with each @NAME@ as the variable NAME has it; one that is not set is an error.
-put_rendered() { # TEMPLATE FILE [MODE [OWNER:GROUP]]
+# Sets `rendered` to a new file with the content of TEMPLATE, each @NAME@ as the variable NAME has it; one that is not set is an error.
+render() { # TEMPLATE
     script=''
     for name in $(grep -o '@[A-Z][A-Z0-9_]*@' "$1" | sort -u | tr -d @); do
         value=''
@@ -78,6 +78,10 @@ s|@$name@|$(printf '%s' "$value" | sed 's/[&|\\]/\\&/g')|g"
     done
     rendered=$(mktemp)
     sed "$script" "$1" >"$rendered"
+}
+
+put_rendered() { # TEMPLATE FILE [MODE [OWNER:GROUP]]
+    render "$1"
     shift
     put "$@" <"$rendered"
     rm "$rendered"

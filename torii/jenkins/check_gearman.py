@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
-from urllib.parse import urlsplit
 
 from torii.errors import OperatorError
 from torii.jenkins.check_nodes import fits
+from torii.jenkins.check_server import here
 from torii.jenkins.controller import Controller
 from torii.jenkins.errors import JenkinsError, JenkinsMissingError, JenkinsUnavailableError
 from torii.jenkins.surroundings import Surroundings
@@ -112,20 +111,12 @@ def _of(node: Node, workers: Mapping[str, frozenset[str]]) -> frozenset[str] | N
 
 def _how(controller: Controller, surroundings: Surroundings) -> str:
     where = f"enable it under Gearman Plugin Config (Manage Jenkins, System), with host and port of {surroundings.gearman}"
-    if surroundings.loopback and not _here(controller.settings.url):
+    if surroundings.loopback and not here(controller.settings.url):
         return (
             "Torii's Gearman server listens on this machine only: set `gearman: {host: ADDRESS}` in server.yml to one that Jenkins "
             f"reaches (whoever reaches it can start builds), then {where.replace(surroundings.gearman, 'that')}"
         )
     return f"{where}; press Test Connection, then Save"
-
-
-def _here(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _listed(names: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -80,6 +81,18 @@ def server_findings(controller: Controller) -> Iterator[Finding]:
         advice = "turn security on (Manage Jenkins, Security), and give Torii's account its permissions"
         yield Finding("security", Verdict.WARN, "security is off: whoever reaches Jenkins may do anything there", advice)
     yield _address(controller, about.url)
+    if controller.settings.url.startswith("http:") and not here(controller.settings.url):
+        advice = "have Jenkins, or a proxy before it, speak HTTPS"
+        yield Finding("encryption", Verdict.WARN, "the token goes through the network as plain text: the address begins with http:", advice)
+
+
+def here(url: str) -> bool:
+    """Whether `url` leads to this very machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _address(controller: Controller, url: str) -> Finding:

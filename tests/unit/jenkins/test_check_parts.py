@@ -1,0 +1,49 @@
+"""Parts of the check-up of a Jenkins that need none."""
+
+from __future__ import annotations
+
+import pytest
+
+from torii.config.settings import JenkinsSettings
+from torii.jenkins import Controller
+from torii.jenkins.check_gearman import gearman_findings
+from torii.jenkins.check_nodes import fits
+from torii.jenkins.check_server import here
+from torii.jenkins.surroundings import Surroundings
+from torii.jenkins.values import Node
+
+
+@pytest.mark.parametrize(
+    ("url", "on_this_machine"),
+    [
+        ("http://127.0.0.1:8080/ci", True),
+        ("http://[::1]:8080", True),
+        ("http://localhost", True),
+        ("http://10.0.0.7", False),
+        ("https://jenkins.example.com", False),
+        ("", False),
+    ],
+)
+def test_what_is_on_this_machine(url: str, on_this_machine: bool) -> None:
+    assert here(url) == on_this_machine
+
+
+def test_a_node_fits_by_a_label_its_name_or_if_nothing_is_wanted() -> None:
+    plain, exclusive = Node("a", ("a", "linux")), Node("b", ("b", "linux"), exclusive=True)
+    assert [fits(plain, label) for label in ("linux", "a", "b", "")] == [True, True, False, True]
+    assert [fits(exclusive, label) for label in ("linux", "a", "b", "")] == [True, False, True, False]
+
+
+class NodesOnly(Controller):
+    """A Jenkins of which only the nodes are known."""
+
+    def nodes(self) -> tuple[Node, ...]:
+        return (Node("agent1", ("agent1",)), Node("built-in", ("built-in",)))
+
+
+@pytest.mark.parametrize(("loopback", "words"), [(True, "gearman: {host: ADDRESS}"), (False, "with host and port of 10.0.0.7:4730")])
+def test_a_gearman_server_that_jenkins_cannot_reach_is_the_first_thing_to_mend(loopback: bool, words: str) -> None:
+    controller = NodesOnly(JenkinsSettings("ci", "https://jenkins.example.com"))
+    [finding] = gearman_findings(controller, Surroundings(workers=dict, gearman="10.0.0.7:4730", loopback=loopback))
+    assert "no Jenkins has connected to 10.0.0.7:4730" in finding.words
+    assert words in finding.advice

@@ -119,7 +119,8 @@ class JenkinsJobs:
             if place is None or self._others(place):
                 return None
             self._claim(request, place)
-            return place
+        self._box.post(partial(self._verify, request, place))
+        return place
 
     def ensure(self, request: BuildRequest, controllers: Sequence[str]) -> None:
         """Have the job of `request` brought into `controllers`; `brought` or `refused` is called when that has come to an end."""
@@ -220,6 +221,17 @@ class JenkinsJobs:
 
     def _drop(self, build: BuildId) -> None:
         self._tasks.pop(build, None)
+
+    def _verify(self, request: BuildRequest, place: Place) -> None:
+        """Where the templates have changed since the job was brought, have it brought anew for the next build."""
+        try:
+            now = self._place_of(request)
+        except Exception as error:
+            log.warning("dispatch.render_failed", build=request.id, job=request.job.name, error=str(error))
+            return
+        if now.definition != place.definition:
+            with self._lock:
+                self._doubt(place.name)
 
     def _refuse(self, task: _Task, reason: str, users_fault: bool) -> None:
         self._tasks.pop(task.request.id, None)

@@ -115,7 +115,8 @@ class Shelf:
         It is judged by the plug-ins that it was made for: where others are installed since, `torii sync-jobs` brings all jobs up to date.
         """
         mark = self._mark(self._library.rendered(wanted, known.mark.plugins if known.mark is not None else ()), wanted)
-        right = known.enabled and known.mark is not None and known.mark.digest == mark.digest
+        found = known.mark
+        right = known.enabled and found is not None and found.digest == mark.digest and found.belongs_to(name)
         self._check_owner(name, known, mark, right)
         return right
 
@@ -132,15 +133,15 @@ class Shelf:
             )
         if known is None:
             self._controller.create(name, marked(rendered.xml, mark))
-        elif known.mark is not None and known.mark.digest != mark.digest:
-            self._controller.update(name, marked(rendered.xml, mark))
-        else:
+        elif known.mark == mark:
             self._controller.enable(name)
+        else:
+            self._controller.update(name, marked(rendered.xml, mark))
         log.info("dispatch.job_put_right", jenkins=self.name, job=name, new=known is None)
 
     def _check_owner(self, name: str, known: _Known, mark: Mark, right: bool) -> None:
         found = known.mark
-        if found is None or not found.belongs_to(name):
+        if found is None:
             raise JobClashError(
                 f"the Jenkins {self.name} has a job {name} that Torii did not make, where job {mark.job} of {mark.project} should be;"
                 " rename or remove that one"

@@ -35,7 +35,7 @@ TIMEOUT = Part(
 JUNIT = Part(
     "junit",
     "test results",
-    "report files are archived with the artifacts, but nobody reads them: pages and messages show no numbers of tests",
+    "report files are archived with the artifacts, and Torii reads them there; Jenkins itself shows no test results",
 )
 TIMESTAMPS = Part("timestamper", "the time beside each line of the console in Jenkins", "lines have no times there")
 COLOURS = Part("ansicolor", "colours in the console in Jenkins", "colours are shown there as control characters")

@@ -8,11 +8,9 @@ of its project's controllers, chosen by its id: whoever asks again asks the same
 from __future__ import annotations
 
 import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import structlog
 
@@ -24,11 +22,12 @@ from torii.dispatch.mailbox import Mailbox
 from torii.dispatch.pace import Pace
 from torii.dispatch.rest_journey import Journey, Sight, Stage, held_up
 from torii.dispatch.rest_questions import cancel, end, job_names, parameters
+from torii.dispatch.rest_roster import Roster
 from torii.dispatch.rest_watch import Watch
 from torii.errors import OperatorError
 from torii.jenkins import Build, Controller, JenkinsInvalidError, JenkinsMissingError, JenkinsUnavailableError, Queued
 from torii.model.build import BuildRequest, Result
-from torii.model.event import BuildDone, BuildStalled, BuildStarted, Event
+from torii.model.event import BuildDone, BuildStarted
 from torii.model.ids import BuildId, ProjectName
 from torii.results.gatherer import Gatherer
 from torii.results.run import Run, Waiting
@@ -36,9 +35,6 @@ from torii.runtime.ports import Outcome, Post, Results
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
-_REMEMBERED = 10_000
 _STOPS = 5
 _STOP_PAUSE = 5.0
 _SOON = 0.25
@@ -46,7 +42,7 @@ _SOON = 0.25
 _ODD = 5
 """So many times a job is put right and refused again before its build is given up."""
 _SLOWEST = 10
-_STANDING = (Stage.SEARCHING, Stage.QUEUED, Stage.RUNNING)
+_STANDING = (Stage.QUEUED, Stage.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +70,17 @@ class RestDispatcher:
         staging: Mapping[ProjectName, str],
         pace: Pace | None = None,
     ) -> None:
-        self._farm, self._post, self._library, self._results, self._staging = farm, post, library, results, staging
+        self._farm, self._library, self._results, self._staging = farm, library, results, staging
         self._pace = pace or Pace()
         self._box = Mailbox("dispatch-rest")
         self._desks = {name: Desk(controller) for name, controller in farm.controllers.items()}
+        self._roster = Roster(self._box, self._desks, post, results, self._over)
         self._jobs = JenkinsJobs(self._desks, library, farm.instance, self, self._pace)
         self._watches = {
             name: Watch(desk, self._box, desk.controller.settings.poll, self._is_wanted, self._seen, self._blind)
             for name, desk in self._desks.items()
         }
-        self._journeys: dict[BuildId, Journey] = {}
         self._unseen: dict[BuildId, set[str]] = {}
-        self._ended: OrderedDict[BuildId, None] = OrderedDict()
         self._box.start()
         for desk in self._desks.values():
             desk.start()
@@ -116,30 +111,28 @@ class RestDispatcher:
         self._on(build, lambda journey: self._ask(journey, place))
 
     def refused(self, build: BuildId, reason: str, users_fault: bool) -> None:
-        self._on(build, lambda journey: self._finish(journey, Result.NOT_BUILT if users_fault else Result.LOST, reason))
+        self._on(build, lambda journey: self._roster.finish(journey, Result.NOT_BUILT if users_fault else Result.LOST, reason))
 
     def stalled(self, build: BuildId, reason: str) -> None:
-        self._on(build, lambda journey: self._trouble(journey, reason))
+        self._on(build, lambda journey: self._roster.trouble(journey, reason))
 
     # Everything below is on the mailbox's thread. First: how a build begins.
 
     def _start(self, request: BuildRequest) -> None:
-        journey = self._new(request)
+        journey = self._roster.begin(request, self._choose(request))
         if journey is not None:
             self._prepare(journey)
 
-    def _new(self, request: BuildRequest) -> Journey | None:
-        """Return a journey for `request`, or None where it has one, or has ended."""
-        if request.id in self._journeys or request.id in self._ended:
-            return None
+    def _choose(self, request: BuildRequest) -> str:
+        """Return the controller that is to run `request`: always the same one."""
         names = sorted(self._farm.projects[request.project])
-        controller = names[zlib.crc32(request.id.encode()) % len(names)]
-        journey = self._journeys[request.id] = Journey(request, controller)
-        outcome = self._outcome(request.id)
-        if outcome is None:
-            return journey
-        self._finish(journey, outcome.result, "", outcome)
-        return None
+        return names[zlib.crc32(request.id.encode()) % len(names)]
+
+    def _over(self, journey: Journey) -> None:
+        """It was answered for."""
+        self._unseen.pop(journey.id, None)
+        self._jobs.release(journey.id)
+        self._farm.gatherer.drop(journey.id)
 
     def _prepare(self, journey: Journey) -> None:
         journey.enter(Stage.PREPARING)
@@ -156,14 +149,15 @@ class RestDispatcher:
         try:
             given = parameters(request, self._staging.get(request.project, ""), self._results.url(request.id))
         except ValueError as error:
-            self._finish(journey, Result.NOT_BUILT, str(error))
+            self._roster.finish(journey, Result.NOT_BUILT, str(error))
             return
         journey.enter(Stage.ASKING)
         controller = self._farm.controllers[journey.controller]
-        self._put(journey, partial(controller.start, place.name, given), self._waits, self._not_taken)
+        self._roster.put(journey, partial(controller.start, place.name, given), self._waits, self._not_taken)
 
     def _waits(self, journey: Journey, item: int) -> None:
-        self._trouble(journey, "")
+        self._roster.trouble(journey, "")
+        journey.refused = 0
         journey.item = item
         journey.enter(Stage.QUEUED)
         if journey.stop_reason is not None:
@@ -173,33 +167,34 @@ class RestDispatcher:
 
     def _not_taken(self, journey: Journey, error: OperatorError) -> None:
         if journey.stop_reason is not None and not isinstance(error, JenkinsUnavailableError):
-            self._finish(journey, Result.CANCELED, "")
+            self._roster.finish(journey, Result.CANCELED, "")
         elif isinstance(error, JenkinsUnavailableError):
-            self._trouble(journey, str(error))
+            self._roster.trouble(journey, str(error))
             self._search(journey, [journey.controller])  # it may have been taken all the same
         elif isinstance(error, JenkinsMissingError | JenkinsInvalidError):
             self._put_right(journey, error)
         else:
-            self._trouble(journey, str(error))
-            self._later(journey, self._pace.retry, self._prepare)
+            self._roster.trouble(journey, str(error))
+            journey.refused += 1
+            self._roster.later(journey, self._pace.retry * min(_SLOWEST, 2 ** min(journey.refused, 10)), self._prepare)
 
     def _put_right(self, journey: Journey, error: OperatorError) -> None:
         """The job is not there, or disabled, or takes no such parameters: somebody altered it by hand."""
         assert journey.place is not None
         journey.odd += 1
         if journey.odd > _ODD:
-            self._finish(journey, Result.LOST, f"the Jenkins {journey.controller} does not take the build: {error}")
+            self._roster.finish(journey, Result.LOST, f"the Jenkins {journey.controller} does not take the build: {error}")
             return
         log.info("dispatch.job_odd", jenkins=journey.controller, job=journey.place.name, reason=str(error))
         self._jobs.suspect(journey.place)
         self._jobs.release(journey.id)
-        self._later(journey, 0.0 if journey.odd == 1 else self._pace.retry, self._prepare)
+        self._roster.later(journey, 0.0 if journey.odd == 1 else self._pace.retry, self._prepare)
 
     # How a build is found again.
 
     def _find_again(self, request: BuildRequest) -> None:
         """Take up a build that another life of this process asked for, or meant to: first by a look, which is one for many."""
-        journey = self._new(request)
+        journey = self._roster.begin(request, self._choose(request))
         if journey is None:
             return
         journey.enter(Stage.SEARCHING)
@@ -215,7 +210,7 @@ class RestDispatcher:
             return
         names = partial(job_names, self._library, journey.request)
         searching = partial(self._search_under, controllers=controllers)
-        self._put(journey, names, lambda known, found: searching(found, journey=known), lambda known, _: self._prepare(known))
+        self._roster.put(journey, names, lambda known, found: searching(found, journey=known), lambda known, _: self._prepare(known))
 
     def _search_under(self, names: Sequence[str], controllers: Sequence[str], journey: Journey) -> None:
         turn = journey.turn
@@ -223,20 +218,20 @@ class RestDispatcher:
         def told(found: Run | Waiting | None, over: bool) -> None:
             self._box.post(partial(self._found, journey, turn, found, over, tuple(names[1:]), tuple(controllers)))
 
-        troubled = partial(self._say, journey, turn)
+        troubled = partial(self._roster.say, journey, turn)
         self._farm.gatherer.find(journey.id, names[0], controllers, told, troubled)
 
     def _found(
         self, journey: Journey, turn: int, found: Run | Waiting | None, over: bool, left: Sequence[str], controllers: Sequence[str]
     ) -> None:
-        if not self._holds(journey, turn):
+        if not self._roster.holds(journey, turn):
             return
-        self._trouble(journey, "")
+        self._roster.trouble(journey, "")
         match found:
             case Run():
                 journey.controller = found.controller
                 self._runs(journey, found, "")
-                if over and self._holds(journey, journey.turn):
+                if over and self._roster.holds(journey, journey.turn):
                     self._harvest(journey)
             case Waiting():
                 journey.controller = found.controller
@@ -244,7 +239,7 @@ class RestDispatcher:
             case None if left:
                 self._search_under(left, controllers, journey)
             case None if journey.stop_reason is not None:
-                self._finish(journey, Result.CANCELED, "")
+                self._roster.finish(journey, Result.CANCELED, "")
             case None:
                 self._prepare(journey)
 
@@ -254,11 +249,11 @@ class RestDispatcher:
         """Whether there are builds of which a look at the Jenkins `name` would tell."""
         return any(
             (journey.controller == name and journey.stage in _STANDING) or name in self._unseen.get(journey.id, ())
-            for journey in self._journeys.values()
+            for journey in self._roster.journeys.values()
         )
 
     def _seen(self, name: str, sight: Sight) -> None:
-        for journey in list(self._journeys.values()):
+        for journey in list(self._roster.journeys.values()):
             if journey.since > sight.at:
                 continue  # what is known of it is newer
             build, item = sight.running.get(journey.id), sight.queue.get(journey.id)
@@ -269,7 +264,7 @@ class RestDispatcher:
             elif journey.stage is Stage.QUEUED:
                 self._seen_waiting(journey, build, item, sight.deserted)
             elif journey.stage is Stage.RUNNING:
-                self._trouble(journey, "")
+                self._roster.trouble(journey, "")
                 if build is None:
                     self._harvest(journey)
 
@@ -291,18 +286,17 @@ class RestDispatcher:
         if build is not None:
             self._runs(journey, Run(journey.id, journey.controller, build.job, build.number, build.url), build.node)
         elif item is not None:
-            self._trouble(journey, held_up(item, journey.controller, deserted))
+            self._roster.trouble(journey, held_up(item, journey.controller, deserted))
         else:
             controller = self._farm.controllers[journey.controller]
-            self._put(journey, partial(controller.queued, journey.item), self._left, self._unclear)
+            self._roster.put(journey, partial(controller.queued, journey.item), self._left, self._unclear)
 
     def _left(self, journey: Journey, item: Queued | None) -> None:
         """It neither waits nor runs: it has begun, and ended perhaps, between two looks; or somebody took it out of the queue."""
         if item is None:
             self._search(journey, [journey.controller])
         elif item.cancelled:
-            canceled = journey.stop_reason is not None
-            self._finish(journey, Result.CANCELED if canceled else Result.LOST, "" if canceled else "it was taken out of Jenkins' queue")
+            self._roster.finish(journey, Result.LOST, "" if journey.stop_reason is not None else "it was taken out of Jenkins' queue")
         elif item.number is not None:
             self._runs(journey, Run(journey.id, journey.controller, item.job, item.number), "")
             self._watches[journey.controller].hasten(_SOON)
@@ -310,21 +304,22 @@ class RestDispatcher:
             self._watches[journey.controller].hasten(_SOON)
 
     def _unclear(self, journey: Journey, error: OperatorError) -> None:
-        self._trouble(journey, str(error))
+        self._roster.trouble(journey, str(error))
 
     def _blind(self, name: str, error: OperatorError) -> None:
-        for journey in list(self._journeys.values()):
-            if name in self._unseen.get(journey.id, ()) or (journey.controller == name and journey.stage in _STANDING[1:]):
-                self._trouble(journey, str(error))
+        for journey in list(self._roster.journeys.values()):
+            if name in self._unseen.get(journey.id, ()) or (journey.controller == name and journey.stage in _STANDING):
+                self._roster.trouble(journey, str(error))
 
     def _runs(self, journey: Journey, run: Run, node: str) -> None:
         journey.run = run
         journey.enter(Stage.RUNNING)
-        self._trouble(journey, "")
-        self._farm.gatherer.follow(run, journey.request.job, copy=True if journey.place is not None and journey.place.copy else None)
+        self._roster.trouble(journey, "")
+        copied = journey.place.copy if journey.place is not None else not journey.request.synced
+        self._farm.gatherer.follow(run, journey.request.job, copy=True if copied else None)
         if not journey.announced:
             journey.announced = True
-            self._tell(BuildStarted(journey.id, node=node, number=run.number, url=run.url or self._results.url(journey.id)))
+            self._roster.tell(BuildStarted(journey.id, node=node, number=run.number, url=run.url or self._results.url(journey.id)))
             html = description(journey.request, self._results.url(journey.id))
             describing = partial(self._farm.controllers[run.controller].describe, run.job, run.number, html)
             self._desks[run.controller].ask(describing, _ignore, partial(_not_described, journey.id))
@@ -340,32 +335,33 @@ class RestDispatcher:
         def told(outcome: Outcome | None) -> None:
             self._box.post(partial(self._harvested, journey, turn, outcome))
 
-        self._farm.gatherer.finish(journey.run, None, told, partial(self._say, journey, turn))
+        self._farm.gatherer.finish(journey.run, None, told, partial(self._roster.say, journey, turn))
 
     def _harvested(self, journey: Journey, turn: int, outcome: Outcome | None) -> None:
-        if not self._holds(journey, turn):
+        if not self._roster.holds(journey, turn):
             return
         if outcome is None:
-            self._finish(journey, Result.LOST, f"{journey.run} is no longer to be found: it was deleted, or Jenkins was killed in it")
+            reason = f"{journey.run} is no longer to be found: it was deleted, or Jenkins was killed in it"
+            self._roster.finish(journey, Result.LOST, reason)
         else:
-            self._finish(journey, outcome.result, "", outcome)
+            self._roster.finish(journey, outcome.result, "", outcome)
 
     # How a build is stopped.
 
     def _stop_build(self, build: BuildId, reason: str) -> None:
-        journey = self._journeys.get(build)
+        journey = self._roster.journeys.get(build)
         if journey is None:
-            if build not in self._ended:  # of another life of this process
-                self._remember(build)
+            if not self._roster.has_ended(build):  # of another life of this process
+                self._roster.remember(build)
                 for name, desk in self._desks.items():
                     desk.ask(partial(end, desk.controller, build), _ignore, partial(_not_stopped, name, build))
-                self._tell(BuildDone(build, Result.CANCELED, detail=reason))
+                self._roster.tell(BuildDone(build, Result.CANCELED, detail=reason))
             return
         if journey.stop_reason is not None:
             return
         journey.stop_reason = reason
-        if journey.stage is Stage.PREPARING:
-            self._finish(journey, Result.CANCELED, "")
+        if journey.stage is Stage.PREPARING or (journey.stage is Stage.HARVESTED and journey.stalled):
+            self._roster.finish(journey, Result.CANCELED, "")
         else:
             self._end_it(journey)
 
@@ -373,105 +369,25 @@ class RestDispatcher:
         """Take the next step towards the end of a build that is to be stopped; repeated until it has ended, or given up."""
         journey.stops += 1
         if journey.stops > _STOPS:
-            self._finish(journey, Result.CANCELED, f"{journey.stop_reason}; the Jenkins {journey.controller} did not end it")
+            self._roster.finish(journey, Result.CANCELED, f"{journey.stop_reason}; the Jenkins {journey.controller} did not end it")
             return
         controller = self._farm.controllers[journey.controller]
         if journey.stage is Stage.QUEUED:
-            self._put(journey, partial(cancel, controller, journey.item), self._left, self._unclear)
+            self._roster.put(journey, partial(cancel, controller, journey.item), self._left, self._unclear)
         elif journey.stage is Stage.RUNNING and journey.run is not None:
             stopping = partial(controller.stop, journey.run.job, journey.run.number)
-            self._put(journey, stopping, lambda known, _: self._watches[known.controller].hasten(_SOON), self._unclear)
+            self._roster.put(journey, stopping, lambda known, _: self._watches[known.controller].hasten(_SOON), self._unclear)
         self._box.later(_STOP_PAUSE, partial(self._insist, journey, journey.stops))
 
     def _insist(self, journey: Journey, stops: int) -> None:
-        if self._holds(journey, journey.turn) and journey.stops == stops:
+        if self._roster.holds(journey, journey.turn) and journey.stops == stops:
             self._end_it(journey)
 
-    # How a build ends.
-
-    def _finish(self, journey: Journey, result: Result, detail: str, outcome: Outcome | None = None) -> None:
-        """Answer `BuildDone` and forget the build."""
-        del self._journeys[journey.id]
-        self._unseen.pop(journey.id, None)
-        self._remember(journey.id)
-        self._jobs.release(journey.id)
-        self._farm.gatherer.drop(journey.id)
-        url = self._results.url(journey.id) if journey.announced or outcome is not None else None
-        outcome = outcome or Outcome(result)
-        if journey.stop_reason is not None:
-            result, detail = Result.CANCELED, detail or journey.stop_reason
-        detail = detail or outcome.detail
-        log.info("dispatch.build_done", build=journey.id, result=result.value, detail=detail)
-        self._tell(BuildDone(journey.id, result, outcome.duration, detail, outcome.tests, outcome.url or url, outcome.comments))
-
-    def _outcome(self, build: BuildId) -> Outcome | None:
-        try:
-            return self._results.outcome(build)
-        except Exception:
-            log.exception("dispatch.outcome_unreadable", build=build)
-            return None
-
-    def _remember(self, build: BuildId) -> None:
-        self._ended[build] = None
-        while len(self._ended) > _REMEMBERED:
-            self._ended.popitem(last=False)
-
-    def _trouble(self, journey: Journey, reason: str) -> None:
-        """Say why nothing goes on, if that is news."""
-        if journey.stalled != reason:
-            journey.stalled = reason
-            self._tell(BuildStalled(journey.id, reason))
-
-    def _tell(self, event: Event) -> None:
-        self._post([event])
-
-    # What is asked of a Jenkins, and answered to whoever still wants to know.
-
-    def _holds(self, journey: Journey, turn: int) -> bool:
-        return self._journeys.get(journey.id) is journey and journey.turn == turn
-
-    def _put(
-        self,
-        journey: Journey,
-        question: Callable[[], T],
-        told: Callable[[Journey, T], None],
-        failed: Callable[[Journey, OperatorError], None],
-    ) -> None:
-        turn = journey.turn
-
-        def do(answer: Callable[[], None]) -> None:
-            if self._holds(journey, turn):
-                answer()
-
-        self._desks[journey.controller].ask(
-            question,
-            lambda answer: self._box.post(partial(do, partial(told, journey, answer))),
-            lambda error: self._box.post(partial(do, partial(failed, journey, error))),
-        )
-
-    def _later(self, journey: Journey, seconds: float, act: Callable[[Journey], None]) -> None:
-        turn = journey.turn
-
-        def do() -> None:
-            if self._holds(journey, turn):
-                act(journey)
-
-        self._box.later(seconds, do)
-
-    def _say(self, journey: Journey, turn: int, reason: str) -> None:
-        """Have trouble told that is heard of on another thread."""
-
-        def do() -> None:
-            if self._holds(journey, turn):
-                self._trouble(journey, reason)
-
-        self._box.post(do)
-
     def _on(self, build: BuildId, act: Callable[[Journey], None]) -> None:
-        """Have `act` done with a build whose job is being brought."""
+        """Have `act` done with a build whose job is being brought. From any thread."""
 
         def do() -> None:
-            journey = self._journeys.get(build)
+            journey = self._roster.journeys.get(build)
             if journey is not None and journey.stage is Stage.PREPARING:
                 act(journey)
 

@@ -30,7 +30,8 @@ class Stage(Enum):
 class Journey:
     """A build on its way, in the Jenkins `controller`. `turn` tells answers to earlier questions from those to the latest.
 
-    `item` is its place in the queue; `since` is when, by the monotonic clock, its stage was learnt; `odd` counts refusals of its job.
+    `item` is its place in the queue; `since` is when, by the monotonic clock, its stage was learnt. `odd` counts how often its
+    job was not as it should be, `refused` how often Torii was not allowed to start it.
     """
 
     request: BuildRequest
@@ -46,6 +47,7 @@ class Journey:
     stop_reason: str | None = None
     stops: int = 0
     odd: int = 0
+    refused: int = 0
 
     @property
     def id(self) -> BuildId:

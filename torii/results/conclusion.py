@@ -68,6 +68,8 @@ class Conclusion:
 
     def _unseen(self, why: str) -> BuildRecord | None:
         """Make do with the word of Gearman, where there is one."""
+        if self._controller is not None:
+            self._controller.version()  # it may be a proxy that says so, while Jenkins is away
         word = self._following.word
         if word is None:
             return None

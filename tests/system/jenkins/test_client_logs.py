@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -123,7 +124,7 @@ def test_many_long_logs_at_once_are_each_whole(token: Secret) -> None:
     log = Log(b"".join(b"line %d\n" % number for number in range(50_000)))
     with ScriptedJenkins(log) as server:
         controller = Controller(server.settings(token))
-        starts = dict.fromkeys(range(8), 0)
+        starts = dict.fromkeys(range(12), 0)
         got = dict.fromkeys(starts, b"")
         while starts:
             for each, start in list(starts.items()):
@@ -184,6 +185,32 @@ def test_a_stop_lets_go_of_a_log_that_is_half_read(token: Secret) -> None:
         with pytest.raises(JenkinsUnavailableError, match="Torii is stopping"):
             controller.log("a", 1, piece.next, 1000)
         wait_until(lambda: bool(ended), 10)
+
+
+def test_a_stop_ends_the_reading_of_a_log_that_does_not_go_on(token: Secret) -> None:
+    reading = threading.Event()
+
+    def blocks() -> Iterator[bytes]:
+        yield b"begun\r\n"
+        reading.set()
+        server.closing.wait()
+
+    found: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            controller.log("a", 1)
+        except JenkinsUnavailableError as error:
+            found.append(error)
+
+    with ScriptedJenkins(lambda _: Answer(body=blocks(), kind=PLAIN, headers={"X-Text-Size": "999"})) as server:
+        controller = Controller(server.settings(token, timeout=60))
+        thread = threading.Thread(target=read)
+        thread.start()
+        assert reading.wait(10)
+        controller.close()
+        thread.join(10)
+    assert "Torii is stopping" in str(found[0])
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from torii.git import GitError, Mirror, RefMissingError, Remote
 from torii.model.ids import Sha
+from torii.sources.gerrit.commits import Commit
 
 HEADS = "refs/heads/"
 
@@ -29,15 +30,20 @@ class State:
     tree: Sha
 
 
+Ask = Callable[[Sha, Iterable[Sha]], Commit | None]
+"""Returns a commit that is the tip of a branch, without what is in the history of others; None where it cannot. See `CommitReader.read`."""
+
+
 class LandedStates:
     """The branches of one project: on `remote`, fetched into `mirror`. For any number of threads.
 
-    Every method raises GitError where git or the remote fails.
+    Every method raises GitError where git or the remote fails. `ask`, if given, is a quicker way to a single commit than a fetch.
     """
 
-    def __init__(self, remote: Remote, mirror: Mirror) -> None:
+    def __init__(self, remote: Remote, mirror: Mirror, ask: Ask | None = None) -> None:
         self._remote = remote
         self._mirror = mirror
+        self._ask = ask
         self._lock = threading.Lock()
         self._trees: OrderedDict[Sha, Sha] = OrderedDict()
 
@@ -52,6 +58,18 @@ class LandedStates:
         except RefMissingError:
             return ()
         return self._states(tip, since)
+
+    def made_from(self, before: Sha, tip: Sha, known: Iterable[Sha] = ()) -> State | None:
+        """Return the state at `tip`, a branch's, if it was made from `before` in one step; None where it was not, or that is not known.
+
+        What is in the history of `known` need not be sent. Fetches nothing, so that the mirror may lack it still.
+        """
+        commit = self._ask(tip, (before, *known)) if self._ask is not None else None
+        if commit is None or commit.parents[:1] != (before,):
+            return None
+        state = State(commit.sha, commit.tree)
+        self._remember([state])
+        return state
 
     def tree(self, branch: str, commit: Sha) -> Sha | None:
         """Return the tree of `commit`, which was the tip of `branch` a moment ago; None where it is not there any more."""
@@ -91,10 +109,13 @@ class LandedStates:
         states = tuple(State(Sha(words[0]), Sha(words[1])) for words in lines)
         if not states:
             raise GitError(f"{tip} is no commit that git can read in {self._mirror.path}")
+        self._remember(states[:2])
+        return states
+
+    def _remember(self, states: Iterable[State]) -> None:
         with self._lock:
-            for state in states[:2]:
+            for state in states:
                 self._trees[state.commit] = state.tree
                 self._trees.move_to_end(state.commit)
             while len(self._trees) > _REMEMBERED:
                 self._trees.popitem(last=False)
-        return states

@@ -104,6 +104,15 @@ class GerritRest:
         """DELETE what is at `path` and return the JSON of the answer (None where it is empty). Sent once."""
         return self._once("delete", path, (), None)[0]
 
+    def exchange(self, path: str, service: str, body: bytes) -> bytes:
+        """POST `body` to git's `service` at `path`, in version 2 of its protocol; return what it answers, which may be large. Sent once."""
+        kinds = (("Content-Type", "request"), ("Accept", "result"))
+        headers = {name: f"application/x-{service}-{kind}" for name, kind in kinds} | {"Git-Protocol": "version=2"}
+        found, response = self._send("post", path, {"data": body, "headers": headers})
+        if response.headers.get("Content-Type") != headers["Accept"] or not isinstance(found, bytes):
+            raise replies.not_gerrit(self._connection, "post", path, response, "it answers with something that git does not say")
+        return found
+
     def server_time(self) -> float | None:
         """Return what Gerrit's clock shows now, in seconds since the epoch, up to a second behind; None before the first answer."""
         if self._date is None:
@@ -142,15 +151,18 @@ class GerritRest:
         self, method: Method, path: str, params: Sequence[tuple[str, str]], body: object | None, headers: Mapping[str, str] = _AS_EVER
     ) -> tuple[Any, requests.Response]:
         """Send one request and return (JSON or text of the reply, the reply)."""
+        named: dict[str, Any] = {"headers": headers} if body is None else {"headers": headers, "json": body}
+        found, response = self._send(method, path, {"params": list(params), **named})
+        return replies.content(self._connection, method, path, found, response), response
+
+    def _send(self, method: Method, path: str, named: Mapping[str, Any]) -> tuple[Any, requests.Response]:
+        """Send one request, with what requests calls it in `named`; return (what it brought, whatever that is, the reply)."""
         api, line = self._take()
         limit = self._connection.timeout
         usable = False
-        named: dict[str, Any] = {"headers": headers} if body is None else {"headers": headers, "json": body}
         try:
             with line.cut_after(limit * _WHOLE):
-                found, response = getattr(api, method)(
-                    path, True, params=list(params), timeout=(min(limit, _CONNECT), limit), allow_redirects=False, **named
-                )
+                found, response = getattr(api, method)(path, True, timeout=(min(limit, _CONNECT), limit), allow_redirects=False, **named)
             usable = True
         except requests.HTTPError as error:
             usable = True
@@ -165,7 +177,7 @@ class GerritRest:
         finally:
             self._give_back(api, line, usable)
         self._heard(response)
-        return replies.content(self._connection, method, path, found, response), response
+        return found, response
 
     def _failed(self, method: Method, path: str, line: Line, error: Exception) -> NoReturn:
         """Raise what `error`, which came instead of a reply, means."""

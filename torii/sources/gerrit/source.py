@@ -21,6 +21,7 @@ from torii.model.event import ReportDone, SubmitDone, SubmitUnavailable
 from torii.model.ids import ProjectName
 from torii.model.pipeline import PipelineSpec
 from torii.runtime.ports import Cursor, Post
+from torii.sources.gerrit.commits import CommitReader
 from torii.sources.gerrit.cursor import Progress, load
 from torii.sources.gerrit.errands import Errands
 from torii.sources.gerrit.errors import WebhookError
@@ -86,7 +87,8 @@ class GerritSource:
             self._stream = EventStream(connection, self._hinted, self._up, patience)
         self._theirs = {ours: name for name, ours in self._names.items()}
         self._reporter = Reporter(self._rest, lambda report: compose(_renamed(report, self._names)), self._stopping, patience)
-        submitter = GerritSubmitter(self._rest, _states(connection, projects, mirrors), self._identity.rules, self._stopping, patience)
+        states = _states(connection, projects, mirrors, self._rest)
+        submitter = GerritSubmitter(self._rest, states, self._identity.rules, self._stopping, patience)
         self._errands = Errands(connection.name, self._reporter, submitter, post, self._tried, self._stopping)
 
     @property
@@ -205,11 +207,13 @@ def _renamed(report: Report, names: Mapping[ProjectName, ProjectName]) -> Report
     return replace(report, subject=replace(report.subject, project=names[report.subject.project]))
 
 
-def _states(connection: GerritConnection, projects: Sequence[ProjectSettings], mirrors: Path) -> dict[ProjectName, LandedStates]:
+def _states(
+    connection: GerritConnection, projects: Sequence[ProjectSettings], mirrors: Path, rest: GerritRest
+) -> dict[ProjectName, LandedStates]:
     credentials = credentials_of(connection)
-    return {
-        ProjectName(settings.path or settings.name): LandedStates(
-            Remote(settings.url, credentials, connection.timeout), Mirror(mirrors / mirror_path(Path(), settings.name).name)
-        )
-        for settings in projects
-    }
+    states = {}
+    for settings in projects:
+        name = ProjectName(settings.path or settings.name)
+        remote = Remote(settings.url, credentials, connection.timeout)
+        states[name] = LandedStates(remote, Mirror(mirrors / mirror_path(Path(), settings.name).name), CommitReader(rest, name).read)
+    return states

@@ -180,7 +180,7 @@ class _Attempt:
             self._rest.post(f"changes/{number_of(head.id)}/revisions/{head.commit}/submit", {})
         except GerritRefusedError as error:
             return self._refused(error), None
-        if len(self._group) == 1 and (tip := self._forward(self._group[0])):
+        if len(self._group) == 1 and (tip := self._one_further(self._group[0])):
             return {head.id: Merged(tip.commit, tip.tree)}, tip
         return self._landed(self._group, {})
 
@@ -291,13 +291,17 @@ class _Attempt:
             reason = f"Gerrit refuses to merge it: {spoken(error.text)}"
         return {submit.change.id: Refused(reason) for submit in self._group}
 
-    def _forward(self, submit: Submit) -> State | None:
-        """Return where the branch is now, if that is the tested commit itself; None where it may be at another one."""
+    def _one_further(self, submit: Submit) -> State | None:
+        """Return where the branch is now, if that was made from where it was in one step; None where it may be something else."""
         change = submit.change
-        if submit.commit != change.commit:
-            return None
         found = self._rest.get(f"projects/{quote(change.project)}/branches/{quote(change.branch)}")
-        return State(submit.commit, submit.tree) if found["revision"] == submit.commit else None
+        tip, before = Sha(found["revision"]), self._tips.get((change.project, change.branch))
+        if tip == submit.commit:
+            return State(submit.commit, submit.tree)
+        if before is None or tip == before.commit:
+            return None
+        known = () if tip == change.commit else (change.commit, submit.commit)
+        return self._states[change.project].made_from(before.commit, tip, known)
 
     def _landed(self, merged: Sequence[Submit], now: Mapping[ChangeId, ChangeFacts | None]) -> tuple[dict[ChangeId, Outcome], State | None]:
         """Return what landed with each of `merged`, and the tip of a single one's branch. `now` is as of after the merge, if read."""

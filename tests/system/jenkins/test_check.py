@@ -280,6 +280,20 @@ def test_a_check_that_did_not_come_to_its_end_is_cleaned_up_by_the_next(check: C
     assert "team/torii/torii-check-torii" not in fake.jobs
 
 
+def test_what_jenkins_does_not_tell_is_said_and_the_rest_is_looked_at_all_the_same(check: Check, fake: FakeJenkins) -> None:
+    fake.fault(503, "GET /computer/", times=1000)
+    found = check(fake)
+    assert amiss(found) == {"nodes": "fail", "labels": "fail", "gearman": "fail"}
+    assert "503" in found["nodes"]["words"]
+
+
+def test_a_check_changes_nothing_where_the_answer_to_making_its_job_is_lost(check: Check, fake: FakeJenkins) -> None:
+    fake.fault("after", "POST .*/createItem")
+    found = check(fake)
+    assert found["permissions"]["verdict"] == "fail"
+    assert "team/torii/torii-check-torii" not in fake.jobs
+
+
 def test_whoever_answers_for_jenkins_is_not_taken_for_one(check: Check) -> None:
     with ScriptedJenkins(lambda _: Answer(body=b"<html><title>Sign in</title></html>")) as server:
         found = check(None, url=server.url)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import ssl
+import subprocess
+import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -352,3 +354,66 @@ def test_many_requests_at_once_are_answered(fake: FakeJenkins) -> None:
         thread.join(60)
     assert failed == []
     assert len(fake.requests("computer")) == 200
+
+
+def test_a_jenkins_may_know_itself_by_another_address(tmp_path: Path) -> None:
+    with FakeJenkins(tmp_path, named="https://jenkins.example.com/ci") as fake:
+        fake.add_job("app", job_xml("true"))
+        assert get(fake, "job/app/api/json?tree=url").json()["url"] == "https://jenkins.example.com/ci/job/app/"
+        asked = requests.post(f"{fake.url}/job/app/buildWithParameters", auth=(fake.user, fake.token), timeout=10)
+        assert asked.headers["Location"] == "https://jenkins.example.com/ci/queue/item/1/"
+
+
+def test_a_jenkins_without_an_address_gives_none(tmp_path: Path, server: GearmanServer, submit: Callable[..., Heard]) -> None:
+    with FakeJenkins(tmp_path, gearman=[server.address], named=False) as fake:
+        fake.add_job("app", job_xml("true"))
+        fake.instant()
+        heard = submit("u-1")
+        assert heard.over.wait(5)
+        assert "url" not in heard.of("data")
+
+
+def test_a_node_comes_later_and_what_waited_for_it_runs(fake: FakeJenkins, submit: Callable[..., Heard]) -> None:
+    fake.instant()
+    fake.add_job("big", job_xml("true", label="big"))
+    waits = fake.start_build("big", {"TORII_UUID": "u-1"})
+    gone = fake.start_build("big", {"TORII_UUID": "u-2"})
+    assert get(fake, f"queue/item/{waits.id}/api/json").json()["why"] == "There are no nodes with the label \u2018big\u2019"
+    fake.cancel(gone.id)
+    fake.add_node(FakeNode("agent4", ("big",)))
+    assert fake.wait_until_over("big").result == "SUCCESS"
+    heard = submit("u-3", "build:big:big")
+    assert heard.over.wait(5)
+    assert (heard.of("complete")["worker"], heard.of("complete")["number"]) == ("agent4_exec-0", 2)
+
+
+def test_an_agent_is_killed_in_a_build_that_runs_for_real(fake: FakeJenkins) -> None:
+    """The build has failed, and nothing is added to its log when its process ends."""
+    fake.add_job("long", job_xml("echo begun; exec sleep 300", label="linux"))
+    fake.start_build("long")
+    build = fake.wait_for_build("long")
+    wait_until(lambda: b"begun\n" in build.log.read(0, build.log.size))
+    fake.kill_node("agent1")
+    assert (build.result, fake.registered.get("agent1_exec-0")) == ("FAILURE", None)
+    wait_until(lambda: not any(thread.name == "fake-jenkins-long-1" for thread in threading.enumerate()))
+    assert build.log.read(0, build.log.size).endswith(b"Build step 'Execute shell' marked build as failure\nFinished: FAILURE\n")
+    fake.revive_node("agent1")
+    assert "build:long" in fake.registered["agent1_exec-0"]
+
+
+def test_jenkins_job_builder_removes_what_it_no_longer_makes(plain: FakeJenkins, tmp_path: Path) -> None:
+    """Folders too, and with several workers; a job that somebody else made stays."""
+    (tmp_path / "conf").write_text(f"[jenkins]\nurl={plain.url}\nuser={plain.user}\npassword={plain.token}\n")
+
+    def update(*names: str) -> None:
+        jobs = "".join(f"- job:\n    name: {name}\n    builders:\n      - shell: make {name}\n" for name in names)
+        (tmp_path / "jobs.yaml").write_text(f"- job:\n    name: team\n    project-type: folder\n{jobs}")
+        program = Path(sys.executable).with_name("jenkins-jobs")
+        options = ["--conf", tmp_path / "conf", "--flush-cache", "update", "--delete-old", "--workers", "2", tmp_path / "jobs.yaml"]
+        done = subprocess.run([program, *options], capture_output=True, text=True, timeout=60, check=False, env={"HOME": str(tmp_path)})
+        assert done.returncode == 0, done.stderr
+
+    update("team/one", "two")
+    assert sorted(plain.jobs) == ["app", "team", "team/one", "two"]
+    update("team/one", "three")
+    assert sorted(plain.jobs) == ["app", "team", "team/one", "three"]

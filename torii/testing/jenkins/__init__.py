@@ -19,13 +19,18 @@ that is stored nowhere. `X-Text-Size` is not the length of the text: there are C
 the page that leads to the login), 404, 409, 500, 502, 503, "html" (200, where JSON was due), "slow", "cut", "half" (cut in the body),
 "after" (cut when it was done). `fake.down()`/`up()`: HTTP refuses, builds go on. `fake.restart(kill=True)`, or `end(kill)` and `boot()`:
 the process ends in the middle of builds. `fake.kill_node(name)`/`revive_node`, `take_offline`, `quiet_down(True)`/`quiet_down(False)`,
-`stop_build`, `delete_build`, `delete_job`, `disable_job`, `rename_job`: what people do. `fake.cut_gearman()`. `fake.say(Words())` with a
-class of your own puts garbage into WORK_DATA or a second WORK_COMPLETE on the wire. `fake.allow("Overall/Read", ...)` and
-`fake.allow_anonymous(...)` take permissions away. `FakeJenkins(plugins={...})` chooses plug-ins: without `junit` there are no test reports.
+`add_node`, `start_build`, `stop_build`, `delete_build`, `cancel`, `delete_job`, `disable_job`, `rename_job`: what people do.
+`fake.cut_gearman()`. `fake.say(Words())` with a class of your own puts garbage into WORK_DATA or a second WORK_COMPLETE on the wire.
+`fake.allow("Overall/Read", ...)` and `fake.allow_anonymous(...)` take permissions away. `FakeJenkins(plugins={...})` chooses plug-ins:
+without `junit` there are no test reports.
 
 `fake.lag = 0.05` has an item that left the queue name no build for a moment, `fake.quiet_period = 5.0` has builds wait, as a real one may.
 On the wire a job goes by its short name, so that two of one name in two folders are mistaken for each other; `stop:` and
-`set_description:` want the full name.
+`set_description:` want the full name (as read in the plug-in's source: no folder was recorded).
+
+What it leaves out: a real plug-in stalls for up to 5 s between builds on a saturated node, looks every 5 s whether a quiet-down is over,
+and does not come back from a proxy that accepts and closes; a build stopped within milliseconds of its start may fail there instead of
+being aborted; pipelines and matrix jobs have shapes here, but run nothing. Pages are as much of HTML as a program could care for.
 """
 
 from torii.testing.jenkins.fake import PLUGINS, FakeJenkins

@@ -296,6 +296,12 @@ class Core:
         own = {BUILT_IN, "(built-in)", "(master)"}
         return next((node for node in self.nodes if node.name == name or (node.name in own and name in own)), None)
 
+    def add_node(self, spec: FakeNode) -> None:
+        """Have another node, which is not connected yet."""
+        node = _node(spec)
+        node.offline = True
+        self.nodes.append(node)
+
     def toggle(self, node: Node, offline: bool, reason: str = "") -> None:
         """Take `node` offline for a while, or bring it back."""
         node.temporarily, node.reason = offline, reason

@@ -48,8 +48,9 @@ class FakeJenkins:
 
     `gearman` are the servers that its Gearman plug-in connects to (none: no plug-in), `manager` what the plug-in takes the controller's
     name for. `base` is the path below which it is (`/jenkins`). The built-in node has `builtin` executors. `repositories` are git
-    repositories that builds find by address; `confinement` is what builds run in (None: nothing). `tls` serves HTTPS. With `named=False`
-    Jenkins has no URL of its own configured. `racy`: WORK_DATA is wrong about the node as often as a real one's is.
+    repositories that builds find by address; `confinement` is what builds run in (None: nothing). `tls` serves HTTPS. `named` is the
+    URL that Jenkins is configured to have: its own (True), none (False: then WORK_DATA has no `url`), or another one. With `racy`,
+    WORK_DATA is wrong about the node as often as a real one's is.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class FakeJenkins:
         repositories: Mapping[str, Repository] | None = None,
         confinement: Confinement | None = None,
         tls: ssl.SSLContext | None = None,
-        named: bool = True,
+        named: bool | str = True,
         racy: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -90,7 +91,7 @@ class FakeJenkins:
     def start(self) -> None:
         """Listen, and connect the plug-in's workers. Returns when all of them are registered, or after 5 s without a Gearman server."""
         self.web.up()
-        self._shapes.root = f"{self.url}/"
+        self._shapes.root = f"{self._named.rstrip('/') if isinstance(self._named, str) else self.url}/"
         self._work = Work(self.core, self._folder, self.plugins, self._shapes.root, self._repositories, self._confinement)
         self._plugin = Plugin(self.core, self._gearman, self._manager, self._shapes.root if self._named else None, self._racy)
         self._plugin.anonymous_reads = lambda: "Job/Read" in self.routes.anonymous or "*" in self.routes.anonymous
@@ -294,6 +295,17 @@ class FakeJenkins:
         with self.core.lock:
             self.core.toggle(self._node(name), offline)
 
+    def add_node(self, spec: FakeNode) -> None:
+        """Connect an agent that was not there before."""
+        with self.core.lock:
+            self.core.add_node(spec)
+        self.revive_node(spec.name)
+
+    def cancel(self, item: int) -> None:
+        """Take an item out of the queue by hand."""
+        with self.core.lock:
+            self.core.cancel(self.core.queue[item])
+
     def kill_node(self, name: str) -> None:
         """Kill an agent: its builds fail, its workers are gone until `revive_node`."""
         node = self._node(name)
@@ -396,7 +408,7 @@ class FakeJenkins:
 
     def requests(self, pattern: str = "") -> list[tuple[str, str]]:
         """Return method and target of the requests so far whose target holds `pattern`."""
-        return [each for each in self.web.requests if pattern in each[1]]
+        return [each for each in list(self.web.requests) if pattern in each[1]]
 
     # -- waiting
 

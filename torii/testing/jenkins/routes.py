@@ -139,8 +139,16 @@ class Routes:
             case ("computer", *rest):
                 return self._computer(request, rest)
             case ("view", name, *rest) if name.lower() == "all":
-                return self.api(request, self.shapes.view(), "json") if rest else page("All [Jenkins]")
+                return self._view(request, rest)
         return missing(request.target)
+
+    def _view(self, request: Request, rest: list[str]) -> Response:
+        match rest:
+            case ["api", kind]:
+                return self.api(request, self.shapes.view(), kind)
+            case ["config.xml"]:
+                return Response(200, b"<hudson.model.AllView><name>all</name></hudson.model.AllView>", {"Content-Type": "application/xml"})
+        return page("All [Jenkins]")
 
     def api(self, request: Request, shown: Shown, kind: str = "json") -> Response:
         """Return `shown` as the parameters `tree` and `depth` ask for it."""

@@ -140,8 +140,9 @@ class Build:
         return f"{self.job.path}{self.number}/"
 
     def say(self, text: str) -> None:
-        """Append a line to the log."""
-        self.log.write(f"{text}\n".encode())
+        """Append a line to the log of a build that has not ended."""
+        if self.result is None:
+            self.log.write(f"{text}\n".encode())
 
 
 @dataclass(eq=False, slots=True)

@@ -7,6 +7,7 @@ import socket
 import ssl
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,8 +33,8 @@ class Web:
         self._app, self._faults, self._base, self._tls = app, faults, base, tls
         self._server: _Server | None = None
         self.port = 0
-        self.requests: list[tuple[str, str]] = []
-        """Method and target of every request so far."""
+        self.requests: deque[tuple[str, str]] = deque(maxlen=200_000)
+        """Method and target of the requests so far."""
 
     def up(self) -> None:
         """Listen; nothing happens where it does."""

@@ -263,13 +263,13 @@ class _Output:
                 continue
             kept += line
             self._fresh = whole
-        if kept:
+        if kept and self._build.building:
             self._build.log.write(bytes(kept))
 
     def close(self) -> None:
         """Write what still waits."""
         held, self._held = self._held, b""
-        if held and not held.startswith(_OURS):
+        if held and not held.startswith(_OURS) and self._build.building:
             self._build.log.write(held)
 
 

@@ -43,6 +43,12 @@ _WHOLE = 4.0
 _PAUSES = (0.3, 1.0, 3.0)
 """Seconds before the second, third and fourth attempt at a GET."""
 
+KEPT = 20.0
+"""Seconds for which a connection that nobody uses is kept. Jenkins ends it after 30, and a POST must not be the one that finds out."""
+
+_SPARE = 16
+"""Connections that are kept at most while nobody uses them."""
+
 _HOPS = 5
 _PIECE = 64 * 1024
 _LOGIN_PAGE = re.compile(r"(?<!/job)/(login|securityRealm|commenceLogin|oauth2?|saml2?|sso)(/|$)", re.IGNORECASE)
@@ -56,19 +62,21 @@ class Session:
     line: Line
     requests: requests.Session
     crumb: dict[str, str] = field(default_factory=dict)
+    used_at: float = 0.0
 
 
 class Wire:
     """Requests to the Jenkins of `settings`, from any number of threads. `crumb_url` is where a crumb is fetched.
 
     Every method raises JenkinsUnavailableError, JenkinsRefusedError or another JenkinsError, and OperatorError where the token cannot be
-    read. `patience` multiplies the pauses between attempts.
+    read. `patience` multiplies the pauses between attempts; unused connections are `kept` for so many seconds.
     """
 
-    def __init__(self, settings: JenkinsSettings, crumb_url: str, patience: float = 1.0) -> None:
+    def __init__(self, settings: JenkinsSettings, crumb_url: str, patience: float = 1.0, kept: float = KEPT) -> None:
         self.settings = settings
         self._crumb_url = crumb_url
         self._patience = patience
+        self._kept = kept
         self._origin = _origin(settings.url)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -233,15 +241,21 @@ class Wire:
         with self._lock:
             if self._stopping.is_set():
                 raise JenkinsUnavailableError(f"Jenkins {self.settings.name!r} is not asked any more: Torii is stopping")
+            # The last one used comes first; if that is old, all are.
+            stale = self._idle if self._idle and time.monotonic() - self._idle[-1].used_at > self._kept else []
+            self._idle = [] if stale else self._idle
             session = self._idle.pop() if self._idle else self._open()
             self._busy.add(session)
+        for each in stale:
+            each.requests.close()
         return session
 
     def give_back(self, session: Session, usable: bool) -> None:
         """Let another request go through `session`, if it is `usable`: nothing of its answer is left unread."""
         with self._lock:
             self._busy.discard(session)
-            if usable and not session.line.was_cut and not self._stopping.is_set():
+            if usable and not session.line.was_cut and not self._stopping.is_set() and len(self._idle) < _SPARE:
+                session.used_at = time.monotonic()
                 self._idle.append(session)
                 return
         session.requests.close()

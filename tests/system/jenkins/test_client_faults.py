@@ -30,6 +30,7 @@ from torii.jenkins import (
     JenkinsUnavailableError,
 )
 from torii.jenkins.errors import JenkinsReplyTooLargeError
+from torii.jenkins.wire import Wire
 
 FAST = 0.01
 ME = said({"id": "torii"})
@@ -249,6 +250,18 @@ def test_a_jenkins_behind_a_path_is_asked_under_that_path_whatever_root_it_names
         controller.stop(build.job, build.number)
         assert (job, build.job, build.number) == ("a", "a", 3)
         assert server.paths[-1] == "POST /tools/ci/job/a/3/stop"
+
+
+def test_a_connection_that_jenkins_may_have_ended_is_not_used_again(token: Secret) -> None:
+    with ScriptedJenkins(lambda _: Answer()) as server:
+        settings = server.settings(token)
+        for kept, lines in ((60.0, 1), (0.0, 3)):
+            wire = Wire(settings, f"{server.url}/crumbIssuer/api/json", kept=kept)
+            server.asked.clear()
+            for _ in range(3):
+                wire.post(f"{server.url}/x")
+            assert len({asked.line for asked in server.asked}) == lines
+            wire.close()
 
 
 def test_what_is_sent_is_not_held_back_by_the_network(token: Secret) -> None:

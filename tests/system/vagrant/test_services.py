@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -23,7 +23,7 @@ from tests.support.gearman_servers import Gearmand
 from tests.support.gerrit import setup
 from tests.support.waiting import free_port, wait_until
 from torii.git import Mirror, Remote
-from torii.testing.gerrit import GerritSite, Provision
+from torii.testing.gerrit import GerritSite, Provision, Rest
 from torii.testing.jenkins import FakeJenkins, FakeNode
 from torii.worker.workspace import Repository
 
@@ -57,6 +57,20 @@ class Steps:
         done = self.run(step, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def type(self, lines: str) -> None:
+        """Run lines in the sample, as somebody who works there."""
+        done = subprocess.run(
+            ["sh", "-e"],
+            input=lines,
+            cwd=self.folder / "hello",
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def secret(self, name: str) -> str:
         return (self.folder / "secrets" / name).read_text()
@@ -126,6 +140,30 @@ def hand_over(folder: Path, gerrit: GerritSite, jenkins: FakeJenkins) -> None:
     (etc / "jenkins-token").write_text(jenkins.token)
 
 
+def walk(steps: Steps, admin: Rest) -> None:
+    """Type what the README has a user type, and see what it says is to be seen."""
+    page = (LAB / "README.md").read_text()
+    good, broken = (block for block in re.findall(r"(?:^    .*\n)+", page, re.MULTILINE) if "git commit" in block)
+
+    def newest() -> dict[str, Any]:
+        found: dict[str, Any] = admin.get("/changes/", q="project:hello", o=["DETAILED_LABELS", "MESSAGES"])[0]
+        return found
+
+    def vote() -> int:
+        return next((each["value"] for each in newest()["labels"]["Verified"].get("all", []) if each.get("value")), 0)
+
+    steps.type(good)
+    assert newest()["subject"] == "Greet in the morning"
+    assert wait_until(vote, limit=60) == 1
+    admin.post(f"/changes/{newest()['_number']}/revisions/current/review", {"labels": {"Code-Review": 2}})
+    wait_until(lambda: newest()["status"] == "MERGED", limit=60)
+
+    steps.type(broken)
+    assert newest()["subject"] == "Greet nobody"
+    assert wait_until(vote, limit=60) == -1
+    assert re.search(r"^- unit http\S+ : FAILURE", newest()["messages"][-1]["message"], re.MULTILINE)
+
+
 @pytest.mark.needs("gerrit", "gearmand")
 @pytest.mark.timeout(400)
 def test_from_services_just_installed_to_a_vote_on_a_build_in_jenkins(boot_gerrit: Callable[..., GerritSite], tmp_path: Path) -> None:
@@ -141,6 +179,7 @@ def test_from_services_just_installed_to_a_vote_on_a_build_in_jenkins(boot_gerri
             said = {part: steps.say("70-sample.sh", part) for part in ("tree", "project", "rights", "jobs")}
             with torii_up(tmp_path):
                 said["change"] = steps.say("70-sample.sh", "change")
+                walk(steps, Rest(gerrit.url, "admin", steps.secret("gerrit-admin")))
             builds = {job: jenkins.build(job, 1) for job in ("hello--main--unit", "hello--main--lint")}
 
             # Once more: everything is there.

@@ -40,7 +40,8 @@ def command(folder: Path, gerrit: bool, keep: bool, svg: Path | None, plain: boo
     With --jenkins the builds of the story run there, as jobs that Torii makes and removes: by its REST API alone, or through Gearman, where
     --jenkins-gearman says to which address its Gearman plug-in connects. Torii's own Gearman server listens there, if there is none yet.
     Builds fetch what they test from a git server that the demo runs meanwhile, on this machine; where the agents are on other machines,
-    --jenkins-reach says by which address they reach it. What is missing on that Jenkins is told before anything is made.
+    --jenkins-reach says by which address they reach it. With --gerrit they fetch from that Gerrit, and have to be on this machine. What
+    is missing on that Jenkins is told before anything is made.
 
     Ends with status 0 if every change was checked, tested again, merged or turned away as it should be; else with 1, and says what is
     not as it should be and where the logs are. With 1, too, if jobs are left in the Jenkins that could not be removed.
@@ -82,8 +83,10 @@ def _jenkins(gerrit: bool, jenkins: str | None, **more: str | None) -> JenkinsOp
         if given:
             raise click.UsageError(f"--jenkins-{next(iter(given))} is for a demo on a Jenkins: name that with --jenkins", context)
         return None
-    if gerrit:
-        raise click.UsageError("--gerrit and --jenkins cannot be played together: choose one of them", context)
+    if gerrit and "reach" in given:
+        raise click.UsageError(
+            "with --gerrit builds fetch from the demo's Gerrit, which listens on 127.0.0.1 only: leave out --jenkins-reach", context
+        )
     return JenkinsOptions(**{"url": jenkins, "user": "torii", "token": "env:JENKINS_TOKEN", **given})
 
 

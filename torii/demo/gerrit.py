@@ -31,7 +31,7 @@ LABEL = "Verified"
 
 _LIMIT = 30.0
 
-_SERVER_YML = """\
+_CONNECTION_YML = """\
 # Made by `torii demo --gerrit`, for the Gerrit that it boots beside this file.
 state: state
 
@@ -44,16 +44,20 @@ connections:
     ssh: 127.0.0.1:{ssh_port}
     key: {key}
     known-hosts: {known_hosts}
+"""
 
+PROJECTS_YML = """
 projects:
-  app: {{}}
-  library: {{}}
+  app: {}
+  library: {}
+"""
 
+_PARTS_YML = """
 # Any free ports. Take fixed ones for a Torii that stays: 4730 and 8090, say.
-gearman: {{port: 0}}
-web: {{port: 0}}
+gearman: {port: 0}
+web: {port: 0}
 
-worker: {{executors: 6}}  # builds at once
+worker: {executors: 6}  # builds at once
 """
 
 
@@ -81,16 +85,18 @@ def require_gerrit(say: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def gerrit_workshop(place: Place, say: Callable[[str], None], stop: threading.Event) -> Iterator[GerritWorkshop]:
+def gerrit_workshop(
+    place: Place, say: Callable[[str], None], stop: threading.Event, opened: Callable[[Place, GerritSite], GerritWorkshop] | None = None
+) -> Iterator[GerritWorkshop]:
     """Yield a workshop on a Gerrit that runs in `place` until the end of the `with`, whatever that is.
 
-    Raises LabError, also where `stop` is set while it boots.
+    `opened`, where given, makes it once the Gerrit is there. Raises LabError, also where `stop` is set while it boots.
     """
     say(f"Booting Gerrit {NEWEST} in {place.gerrit}/")
     site = GerritSite(place.gerrit)
     try:
         site.start(wanted=lambda: not stop.is_set())
-        yield GerritWorkshop(place, site)
+        yield (opened or GerritWorkshop)(place, site)
     finally:
         site.close()
 
@@ -110,8 +116,12 @@ class GerritWorkshop:
         self._credentials.chmod(0o600)
 
     def server_yml(self) -> str:
+        return self.connection_yml() + PROJECTS_YML + _PARTS_YML
+
+    def connection_yml(self) -> str:
+        """Return the part of `server.yml` that tells of the Gerrit; lines that are added to it go on doing so."""
         torii = self._site.torii
-        return _SERVER_YML.format(
+        return _CONNECTION_YML.format(
             connection=CONNECTION,
             url=self._site.url,
             ssh_port=self._site.ssh_port,

@@ -96,13 +96,25 @@ def _chosen(options: Options, say: Callable[[str], None], stop: threading.Event)
         from torii.demo.gerrit import gerrit_workshop, require_gerrit
 
         require_gerrit(say)
-        return partial(gerrit_workshop, say=say, stop=stop)
     if options.jenkins is not None:
-        from torii.demo.jenkins import jenkins_workshop, prepare_jenkins
+        return _in_jenkins(options, options.jenkins, say, stop)
+    return partial(gerrit_workshop, say=say, stop=stop) if options.gerrit else plain_workshop
 
-        venue = prepare_jenkins(options.jenkins, options.folder, say, stop)
-        return partial(jenkins_workshop, venue=venue, say=say, stop=stop)
-    return plain_workshop
+
+def _in_jenkins(
+    options: Options, jenkins: JenkinsOptions, say: Callable[[str], None], stop: threading.Event
+) -> Callable[[Place], AbstractContextManager[Workshop]]:
+    """Return what opens the workshop whose builds run in a Jenkins, once it is sure that they can."""
+    from torii.demo.jenkins_builds import prepare_jenkins
+
+    venue = prepare_jenkins(jenkins, options.folder, say, stop)
+    if options.gerrit:
+        from torii.demo.gerrit_jenkins import gerrit_jenkins_workshop
+
+        return partial(gerrit_jenkins_workshop, venue=venue, say=say, stop=stop)
+    from torii.demo.jenkins import jenkins_workshop
+
+    return partial(jenkins_workshop, venue=venue, say=say, stop=stop)
 
 
 def _set_up(place: Place, shop: Workshop, stop: threading.Event) -> None:

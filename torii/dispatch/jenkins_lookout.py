@@ -214,8 +214,9 @@ class Lookout:
             words = case.words or "it was cancelled in Jenkins' queue, its job was deleted, or Jenkins was lost"
             self._builds.lose(flight, f"Jenkins gave the build up before it began: {words}")
         elif not self._tower.client.connected:
-            self._tower.troubled(flight, "no Gearman server can be reached")
-            self._tower.search(flight, pace.patience)
+            if time.monotonic() - flight.adrift_at >= pace.settle:
+                self._tower.troubled(flight, "no Gearman server can be reached")
+            self._tower.search(flight, pace.settle)  # or when there is one again
         else:
             # the same unique id: a server that has the job yet makes no second one of it
             log.info("dispatch.asked_again", build=flight.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections import Counter
@@ -32,6 +33,7 @@ log = structlog.get_logger()
 
 _PLUGINS_FOR = 600.0
 _LISTING_FOR = 3600.0
+_SOON = 4
 _ATOM = re.compile(r"[^\s&|!()]+")
 
 
@@ -65,7 +67,7 @@ class Shelf:
         self._away: tuple[float, JenkinsError] | None = None
         self._right: dict[str, str] = {}
         self._seen: dict[str, float] = {}
-        self._explained: dict[str, tuple[float, str]] = {}
+        self._explained: dict[str, tuple[float, str, str]] = {}
 
     @property
     def name(self) -> str:
@@ -165,11 +167,15 @@ class Shelf:
 
     def why(self, name: str, label: str | None) -> str:
         """Say why no node has registered `name`, which is as it should be; empty where some will, when a build of theirs ends."""
-        key = label or ""
-        now = time.monotonic()
-        if key not in self._explained or now - self._explained[key][0] >= self._pace.recheck:
-            self._explained[key] = (now, self._explain(label))
-        return self._explained[key][1].replace("{job}", name)
+        key, now = label or "", time.monotonic()
+        at, before, words = self._explained.get(key, (-math.inf, "", ""))
+        if now - at >= self._pace.recheck:
+            reason = self._explain(label)
+            # What is told of the plug-in has to show twice: a node that was busy until now registers what is new in a moment.
+            sure = "{job}" not in reason or (before == reason and now - at < _SOON * self._pace.recheck)
+            words = reason if sure else ""
+            self._explained[key] = (now, reason, words)
+        return words.replace("{job}", name)
 
     def _explain(self, label: str | None) -> str:
         self._raise_if_away()

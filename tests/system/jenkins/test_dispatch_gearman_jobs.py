@@ -92,6 +92,14 @@ def test_a_job_that_somebody_spoilt_by_hand_is_made_right(lab, deed):
     assert lab.answers(lab.start(lab.request("unit"))) == ["started", "SUCCESS"]
 
 
+def test_a_job_that_somebody_renamed_by_hand_is_made_anew(lab):
+    lab.worker(instant="SUCCESS")
+    lab.answers(lab.start(lab.request("unit")))
+    lab.fake.rename_job(JOB, "renamed")
+    assert lab.answers(lab.start(lab.request("unit"))) == ["started", "SUCCESS"]
+    assert set(lab.fake.jobs) == {JOB, "renamed"}
+
+
 @pytest.mark.parametrize("deed", ["disable_job", "delete_job"])
 def test_a_job_that_somebody_spoils_while_a_build_waits_is_made_right(lab, deed):
     lab.worker()

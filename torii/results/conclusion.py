@@ -62,7 +62,8 @@ class Conclusion:
         """Return when to ask again whether the build has ended."""
         pause = min(max(self._pace.again, self._following.waited / 4), _SLOWEST)
         self._following.waited += pause
-        if self._following.word is not None and self._following.waited > _PATIENCE:
+        if self._following.word is not None and self._following.waited > _PATIENCE and not self._following.complained:
+            self._following.complained = True
             self._following.troubled(f"{self._run} has ended, but Jenkins says that it still runs")
         return pause
 

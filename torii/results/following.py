@@ -76,6 +76,7 @@ class Following:
     dropped: bool = False
     pause: float = 0.0
     waited: float = 0.0
+    complained: bool = False
     transcript: Transcript | None = None
 
     @contextmanager

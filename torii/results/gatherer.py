@@ -175,7 +175,10 @@ class Gatherer:
         run, pace = following.run, self._pace
         controller = self._controllers[run.controller]
         with following.reading(self._blobs, controller.settings.log_limit) as transcript:
-            if transcript is None or transcript.full:
+            if transcript is None:
+                self._forget(following)
+                return None
+            if transcript.full:
                 return None
             try:
                 piece = controller.log(run.job, run.number, transcript.offset)
@@ -206,12 +209,19 @@ class Gatherer:
             if following.dropped:
                 return None
             following.dropped = True
-            if self._followed.get(following.run.build) is following:
-                del self._followed[following.run.build]
             listeners = list(following.told)
+        self._forget(following)
+        if following.complained:
+            following.troubled("")
         for told in listeners:
             told(outcome_of(ended) if ended is not None else None)
         return None
+
+    def _forget(self, following: Following) -> None:
+        """There is a record: nothing more is to be read."""
+        with self._lock:
+            if self._followed.get(following.run.build) is following and (following.dropped or not following.ending):
+                del self._followed[following.run.build]
 
     def _look(self, search: _Search, job: str, name: str) -> None:
         if search.over:

@@ -36,7 +36,7 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Leavings:
-    """`artifacts` were copied, `linked` stayed in Jenkins."""
+    """`artifacts` were copied, `linked` stayed in Jenkins alone."""
 
     tests: TestSummary | None = None
     comments: tuple[FileComment, ...] = ()
@@ -62,7 +62,8 @@ class Collector:
             paths = self._fit(build.artifacts)
             if not copy:
                 return Leavings(tests, comments, linked=paths)
-            return Leavings(tests, comments, artifacts=self._copied(paths, folder))
+            kept, left = self._copied(paths, folder)
+            return Leavings(tests, comments, artifacts=kept, linked=left)
 
     def _tests(self, build: Build, folder: Path) -> TestSummary | None:
         """Return the test report, as Jenkins' JUnit plug-in has it or else from the files that the job archived."""
@@ -129,20 +130,29 @@ class Collector:
                 self._note(str(error))
         return tuple(fit)
 
-    def _copied(self, paths: Sequence[str], folder: Path) -> tuple[str, ...]:
+    def _copied(self, paths: Sequence[str], folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return what was kept, and what is there but could not be."""
         kept: list[str] = []
-        left = SIZE_LIMIT
+        left: list[str] = []
+        room = SIZE_LIMIT
         file = folder / "artifact"
         for path in paths:
-            if not self._fetch(path, file, left):
+            try:
+                if not self._fetch(path, file, room):
+                    continue
+                size = file.stat().st_size
+            except OSError as error:  # no room for so large a file on its way: no reason to hold the result back
+                self._note(f"artifacts: {path} stays in Jenkins alone: {error.strerror or error}")
+                left.append(path)
                 continue
-            if (size := file.stat().st_size) > left:
-                self._note(f"artifacts: {path} is not kept, for with it there would be more than {SIZE_LIMIT >> 30} GiB")
+            if size > room:
+                self._note(f"artifacts: {path} stays in Jenkins alone, for with it there would be more than {SIZE_LIMIT >> 30} GiB")
+                left.append(path)
                 continue
-            left -= size
+            room -= size
             self._blobs.put(artifact(self._run.build, path), file)
             kept.append(path)
-        return tuple(kept)
+        return tuple(kept), tuple(left)
 
     def _fetch(self, path: str, file: Path, limit: int) -> bool:
         """Write the artifact at `path` to `file`, not much more than `limit` bytes of it; return whether Jenkins has it."""

@@ -57,7 +57,7 @@ def verdict(build: Build, tail: str) -> tuple[Result, str]:
             return Result.LOST, lost
         if result is Result.ABORTED and (timed_out := _timed_out(tail)):
             return Result.TIMED_OUT, timed_out
-    return result, clean_line(_why(result, lines, build), _DETAIL_LIMIT)
+    return result, clean_line(_why(result, lines), _DETAIL_LIMIT)
 
 
 def _lost(lines: list[str], node: str) -> str:
@@ -99,8 +99,8 @@ def _timed_out(tail: str) -> str:
     return f"timed out after {clean_line(found[-1]['after'], 60)}" if found else ""
 
 
-def _why(result: Result, lines: list[str], build: Build) -> str:
-    """Return in words what Jenkins says of a build that did not succeed."""
+def _why(result: Result, lines: list[str]) -> str:
+    """Return in words what Jenkins says of a build that did not succeed. (The causes that its API tells are of the start.)"""
     ending = lines[-_LOOKED_AT:]
     if result is Result.ABORTED:
         who = [match["who"] for line in ending if (match := _ABORTED_BY.match(line))]
@@ -110,5 +110,4 @@ def _why(result: Result, lines: list[str], build: Build) -> str:
     said = [match["what"] for line in ending if (match := _SAID.match(line))]
     steps = [match["step"] for line in ending if (match := _STEP.match(line))]
     step = f"the step '{steps[0]}' " + ("failed" if result is Result.FAILURE else "made it unstable") if steps else ""
-    causes = "; ".join(cause for cause in build.causes if not cause.startswith("Started by"))
-    return "; ".join(part for part in (causes, step, said[-1] if said else "") if part)
+    return "; ".join(part for part in (step, said[-1] if said else "") if part)

@@ -254,3 +254,20 @@ def test_a_build_that_nobody_knows_is_nobodys(lab, controllers):
     lab.gatherer.find(NOBODY, JOB, controllers, answers)
     lab.until(lambda: answers.found)
     assert answers.found == [(None, False)]
+
+
+def test_a_jenkins_behind_a_proxy_s_path_and_in_folders_is_read_as_any_other(tmp_path):
+    lab = ResultsLab(tmp_path, base="/ci/jenkins")
+    try:
+        lab.begin_anew(folder="team/torii")
+        lab.job("echo one >a.txt", name=f"team/torii/{JOB}", artifacts="a.txt")
+        build = BuildId("00000000-0000-5000-8000-000000000002")
+        lab.controller.start(JOB, {"TORII_UUID": build})
+        run = Run(build, "ci", JOB, 1)
+        lab.gatherer.follow(run)
+        assert lab.finish(run).outcome().artifacts == ("a.txt",)
+        assert lab.record(run).url == f"{lab.fake.url}/job/team/job/torii/job/{JOB}/1/"
+        assert "/ci/jenkins/" in lab.record(run).url
+        assert lab.log(run).endswith(b"Finished: SUCCESS\n")
+    finally:
+        lab.close()

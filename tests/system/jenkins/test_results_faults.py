@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import resource
+import signal
 import subprocess
 import sys
 import time
@@ -65,6 +67,16 @@ def test_a_jenkins_that_is_down_when_a_result_is_due_is_waited_for_and_the_troub
     assert ending.troubles[-1] == ""
     assert len([reason for reason in ending.troubles if not reason]) == 1
     assert lab.log(run).startswith(lab.logged(run))
+
+
+def test_a_build_that_jenkins_calls_running_long_after_its_end_is_trouble_until_it_is_over(lab, monkeypatch):
+    monkeypatch.setattr("torii.results.conclusion._PATIENCE", 0.2)
+    run = followed(lab)
+    ending = lab.finish(run, Result.SUCCESS)
+    lab.until(lambda: ending.troubles)
+    lab.release(run)
+    ending.outcome()
+    assert ending.troubles == ["app--main--unit #1 in the Jenkins ci has ended, but Jenkins says that it still runs", ""]
 
 
 def test_a_jenkins_that_is_away_for_a_while_leaves_no_gap_in_the_log(lab):
@@ -239,8 +251,26 @@ def test_artifacts_beyond_the_limits_are_left_and_the_log_says_so(lab, monkeypat
     lab.release(run)
     assert lab.finish(run).outcome().artifacts == ("a.bin", "c.bin")
     log = lab.log(run)
-    assert b"artifacts: b.bin is not kept" in log
+    assert lab.record(run).linked == ("b.bin",)
+    assert b"artifacts: b.bin stays in Jenkins alone, for with it" in log
     assert b"artifacts: only the first 3 files are kept" in log
+
+
+def test_an_artifact_for_which_there_is_no_room_on_its_way_holds_no_result_back(lab):
+    size, soft = 300_000, resource.getrlimit(resource.RLIMIT_FSIZE)
+    lab.job(hold=True)
+    run = lab.run()
+    lab.build(run).artifacts = {"a.bin": b"one", "large.bin": bytes(size)}
+    lab.release(run)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, soft[1]))
+    try:
+        outcome = lab.finish(run).outcome()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, soft)
+        signal.signal(signal.SIGXFSZ, before)
+    assert (outcome.artifacts, lab.record(run).linked) == (("a.bin",), ("large.bin",))
+    assert b"artifacts: large.bin stays in Jenkins alone: File too large\n" in lab.log(run)
 
 
 def test_a_log_of_500_mb_takes_little_memory_and_disk_and_its_end_still_counts(lab):

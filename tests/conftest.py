@@ -53,6 +53,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.nodeid} needs {unknown}, which tests/support/parts.py does not know")
         if _needs_gerrit(item):
             item.add_marker("gerrit")
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(300))  # the boot of the shared one is in the first test's time
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -11,7 +11,9 @@ import re
 import shutil
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from torii.testing.gerrit.cache import made_once
@@ -21,6 +23,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tori
 
 SUITES = {"bookworm": "debian", "bookworm-updates": "debian", "bookworm-security": "debian-security"}
 OFFICIAL = "http://deb.debian.org/"
+ROOM = 2 << 30
+"""Bytes that a root file system with what is installed into it may take; it is less than half of that."""
 MAKING_LIMIT = 600.0
 COMMAND_LIMIT = 300.0
 
@@ -30,6 +34,20 @@ _HANDED_ON = re.compile(r"(https?_proxy|no_proxy|all_proxy|pip_(?!cert$|cache_di
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What differs from run to run for nobody's sake: caches, logs, what a kernel shows.
 _NOBODYS = re.compile(r"/(proc|dev|sys|run|tmp|var/cache|var/log|root/\.cache)(/|$)|/__pycache__(/|$)")
+
+
+@contextmanager
+def quick_folder(otherwise: Path) -> Iterator[Path]:
+    """Yield a folder for a root file system, which is gone afterwards: in memory where there is room for it, else `otherwise`."""
+    memory = Path("/dev/shm")
+    usable = memory.is_dir() and not os.statvfs(memory).f_flag & os.ST_NOEXEC and shutil.disk_usage(memory).free > ROOM
+    available = re.search(r"^MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    if usable and available and int(available[1]) * 1024 > 3 * ROOM:
+        with tempfile.TemporaryDirectory(prefix="torii-root-", dir=memory) as folder:
+            yield Path(folder)
+    else:
+        yield otherwise
+        shutil.rmtree(otherwise)
 
 
 class DebianRoot:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.debian_root import DebianRoot
+from tests.support.debian_root import DebianRoot, quick_folder
 
 pytestmark = [pytest.mark.needs("debootstrap", "bwrap"), pytest.mark.timeout(900)]
 
@@ -40,7 +40,12 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The lab, as far as it goes."""
-    folder = tmp_path_factory.mktemp("lab")
+    with quick_folder(tmp_path_factory.mktemp("lab")) as folder:
+        yield made_in(folder)
+
+
+def made_in(folder: Path) -> Lab:
+    """Run every step twice in a fresh root below `folder`."""
     root = DebianRoot(folder / "root", a_checkout(folder / "checkout"))
     root.run("useradd", "--create-home", "--shell", "/bin/bash", "vagrant")  # as every box of Vagrant has
     made = Lab(root, {}, {}, {})
@@ -51,8 +56,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         made.second[step[0]] = provision(root, *step)
         after = root.snapshot()
         made.changed[step[0]] = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
-    yield made
-    shutil.rmtree(folder)
+    return made
 
 
 def a_checkout(folder: Path) -> Path:

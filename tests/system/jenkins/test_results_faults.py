@@ -387,7 +387,7 @@ def test_the_end_of_the_gatherer_waits_for_nobody(lab):
     lab.until(lambda: lab.fake.requests(f"{JOB}/1/api/json"))
     began = time.monotonic()
     lab.gatherer.stop(0.2)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15, "half of what the slow answer takes"
 
 
 def test_a_proxy_that_finds_nothing_while_jenkins_is_away_makes_no_build_unknown(lab):

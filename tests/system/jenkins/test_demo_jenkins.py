@@ -61,7 +61,8 @@ class Playing:
 
     def end(self, limit: float = STOP_LIMIT) -> int:
         """Wait for its end and return its status."""
-        return self.process.wait(limit)
+        wait_until(lambda: self.process.poll() is not None, limit)
+        return self.process.returncode
 
 
 @contextmanager

@@ -402,14 +402,14 @@ def test_an_agent_is_killed_in_a_build_that_runs_for_real(fake: FakeJenkins) -> 
 
 
 def test_jenkins_job_builder_removes_what_it_no_longer_makes(plain: FakeJenkins, tmp_path: Path) -> None:
-    """Folders too, and with several workers; a job that somebody else made stays."""
+    """A job that somebody else made stays, and so does a folder."""
     (tmp_path / "conf").write_text(f"[jenkins]\nurl={plain.url}\nuser={plain.user}\npassword={plain.token}\n")
 
     def update(*names: str) -> None:
         jobs = "".join(f"- job:\n    name: {name}\n    builders:\n      - shell: make {name}\n" for name in names)
         (tmp_path / "jobs.yaml").write_text(f"- job:\n    name: team\n    project-type: folder\n{jobs}")
         program = Path(sys.executable).with_name("jenkins-jobs")
-        options = ["--conf", tmp_path / "conf", "--flush-cache", "update", "--delete-old", "--workers", "2", tmp_path / "jobs.yaml"]
+        options = ["--conf", tmp_path / "conf", "--flush-cache", "update", "--delete-old", tmp_path / "jobs.yaml"]
         done = subprocess.run([program, *options], capture_output=True, text=True, timeout=60, check=False, env={"HOME": str(tmp_path)})
         assert done.returncode == 0, done.stderr
 

@@ -233,3 +233,18 @@ def test_workers_register_nothing_where_anonymous_may_not_read_jobs(tapped: Fake
 def halves(events: list[Event]) -> tuple[list[Event], list[Event]]:
     [middle] = [number for number, event in enumerate(events) if event == {"note": "4 s after all agents are online"}]
     return events[:middle], events[middle:]
+
+
+def test_a_worker_with_a_job_says_what_was_recorded(tapped: FakeJenkins, tap: Tap, server: GearmanServer) -> None:
+    """From the job's being there until the worker sleeps again: the kinds of its packets, in order."""
+    tapped.boot()
+    settled(tap, workers=7)
+    since = len(tap.packets)
+    events = events_of("a10_submit_SUCCESS")
+    assert Replay(tapped, server.address).run(events) == []
+    [recorded] = [kinds_of(words) for _, words in recorded_words(events) if "WORK_DATA" in kinds_of(words)]
+    wait_until(lambda: recorded in [kinds_of(words) for words in tap.said(since).values()])
+
+
+def kinds_of(words: list[str]) -> list[str]:
+    return [word.partition(" ")[0] for word in words]

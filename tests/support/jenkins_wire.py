@@ -237,7 +237,7 @@ class Tap:
             sock.close()
 
     def said(self, since: int = 0) -> dict[str, list[str]]:
-        """Return what each worker said, by its name: packets as `CAN_DO build:app`, in order; the names are those it gave last."""
+        """Return what each worker said, by the name that it gave last: packets as `CAN_DO build:app`, in order."""
         found: dict[int, list[str]] = {}
         names: dict[int, str] = {}
         for place, (number, way, kind, arguments) in enumerate(self.packets[:]):
@@ -246,7 +246,7 @@ class Tap:
                     names[number] = arguments[0].decode()
                 if place >= since:
                     found.setdefault(number, []).append(" ".join([kind, *(each.decode("utf-8", "replace") for each in arguments)]))
-        return {names[number]: said for number, said in found.items()}
+        return {names[number]: said for number, said in found.items() if number in names}  # not the rest of one from before
 
 
 def recorded_words(events: list[Event]) -> Iterator[tuple[str, list[str]]]:

@@ -30,7 +30,8 @@ On the wire a job goes by its short name, so that two of one name in two folders
 
 What it leaves out: a real plug-in stalls for up to 5 s between builds on a saturated node, looks every 5 s whether a quiet-down is over,
 and does not come back from a proxy that accepts and closes; a build stopped within milliseconds of its start may fail there instead of
-being aborted; pipelines and matrix jobs have shapes here, but run nothing. Pages are as much of HTML as a program could care for.
+being aborted; a job whose reports or artifacts are missing fails there unless it says otherwise; pipelines and matrix jobs are shown here,
+but run nothing. Pages are as much of HTML as a program could care for.
 """
 
 from torii.testing.jenkins.fake import PLUGINS, FakeJenkins

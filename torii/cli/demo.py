@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--jenkins", metavar="URL", help="Run the builds in the Jenkins at URL. Its jobs are removed again in the end.")
 @click.option("--jenkins-user", metavar="NAME", help="Torii's account there.  [default: torii]")
 @click.option("--jenkins-token", metavar="env:NAME|file:PATH", help="Where its API token is.  [default: env:JENKINS_TOKEN]")
+@click.option("--jenkins-ca", metavar="FILE", help="The certificates to trust there.  [default: the system's]")
 @click.option("--jenkins-folder", metavar="PATH", help="The folder for the jobs, which must be there.  [default: the top]")
 @click.option("--jenkins-gearman", metavar="[HOST:]PORT", help="Start builds through the Gearman server that its plug-in connects to.")
 @click.option("--jenkins-reach", metavar="ADDRESS[:PORT]", help="Where its agents reach this machine.  [default: 127.0.0.1]")

@@ -26,7 +26,7 @@ OWNERS = "torii-demo-"
 
 _LOOPBACK = "127.0.0.1"
 _EVERYWHERE = ("0.0.0.0", "::")
-_OPTIONS = {"url": "--jenkins", "user": "--jenkins-user", "token": "--jenkins-token", "folder": "--jenkins-folder"}
+_OPTIONS = {"url": "--jenkins", "user": "--jenkins-user", "token": "--jenkins-token", "folder": "--jenkins-folder", "ca": "--jenkins-ca"}
 
 _YML = """\
 jenkins:
@@ -52,6 +52,7 @@ class JenkinsOptions:
     folder: str = ""
     gearman: str = ""
     reach: str = ""
+    ca: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,19 @@ def shown(address: Address) -> str:
 def _yml(options: JenkinsOptions, owner: str, by_gearman: bool) -> str:
     token = options.token
     if token.startswith("file:"):
-        token = f"file:{Path(token.removeprefix('file:')).expanduser().absolute()}"
+        token = f"file:{_path(token.removeprefix('file:'))}"
     words = {"url": options.url, "user": options.user, "token": token}
     text = _YML.format(name=NAME, owner=owner, **{key: _quoted(word) for key, word in words.items()})
     if options.folder:
         text += f"    folder: {_quoted(options.folder)}\n"
+    if options.ca:
+        text += f"    ca: {_quoted(_path(options.ca))}\n"
     return text + ("    dispatch: gearman\n" if by_gearman else "    dispatch: rest\n    poll: 0.5  # seconds: the demo is in a hurry\n")
+
+
+def _path(given: str) -> str:
+    """Return a path as server.yml, which is in another folder, has to say it."""
+    return given if given.startswith("~") else str(Path(given).absolute())
 
 
 def _quoted(word: str) -> str:

@@ -41,6 +41,15 @@ def test_a_file_with_the_token_is_seen_from_where_the_command_is_typed(tmp_path,
     assert venue.settings.token == Secret(f'file:{tmp_path}/my tokens/to"ken')
 
 
+def test_so_are_the_certificates_to_trust_unless_they_are_at_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    secure = "https://jenkins.example.com"
+    assert venue_of(options(url=secure, ca="ca.pem"), Path("demo")).settings.ca == tmp_path / "ca.pem"
+    at_home = venue_of(options(url=secure, ca="~/ca.pem", token="file:~/token"), Path("demo")).settings
+    assert (at_home.ca, at_home.token) == (Path("/home/me/ca.pem"), Secret("file:/home/me/token"))
+
+
 @pytest.mark.parametrize(
     ("gearman", "reach", "address"),
     [
@@ -69,6 +78,7 @@ def test_the_agents_may_reach_the_git_server_at_a_port_of_ones_choice(tmp_path):
         ({"url": 'http://x/"\nprojects: {}'}, "--jenkins: "),
         ({"user": "some one"}, "--jenkins-user: "),
         ({"token": "11d0b8c4f3e7a2956d1c4b8e0f7a3d2c95"}, "--jenkins-token: a secret must not stand here itself"),
+        ({"ca": "ca.pem"}, "--jenkins-ca: is for https, and url is not"),
         ({"folder": "a//b*"}, "--jenkins-folder: .* is no path of a Jenkins folder"),
         ({"gearman": "gearman.example.com"}, r"--jenkins-gearman: 'gearman.example.com' names no port; write \[HOST:\]PORT"),
         ({"gearman": "0"}, "--jenkins-gearman: "),

@@ -26,12 +26,13 @@ without `junit` there are no test reports.
 
 `fake.lag = 0.05` has an item that left the queue name no build for a moment, `fake.quiet_period = 5.0` has builds wait, as a real one may.
 On the wire a job goes by its short name, so that two of one name in two folders are mistaken for each other; `stop:` and
-`set_description:` want the full name (as read in the plug-in's source: no folder was recorded).
+`set_description:` want the full name. (No job in a folder was recorded: this is the worse of what may be.)
 
 What it leaves out: a real plug-in stalls for up to 5 s between builds on a saturated node, looks every 5 s whether a quiet-down is over,
 and does not come back from a proxy that accepts and closes; a build stopped within milliseconds of its start may fail there instead of
-being aborted; a job whose reports or artifacts are missing fails there unless it says otherwise; pipelines and matrix jobs are shown here,
-but run nothing. Pages are as much of HTML as a program could care for.
+being aborted; a job whose reports or artifacts are missing fails there unless it says otherwise; pipelines and matrix jobs are shown
+here, but run nothing. What is no UTF-8 in a log arrives here as it is; a real one may put U+FFFD in its place. Pages are as much of HTML
+as a program could care for.
 """
 
 from torii.testing.jenkins.fake import PLUGINS, FakeJenkins

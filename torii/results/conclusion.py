@@ -132,6 +132,8 @@ class Conclusion:
             self._notes.append(text)
 
     def _write(self, transcript: Transcript | None, record: BuildRecord) -> BuildRecord:
+        if self._following.dropped:
+            return record  # another run of the build has begun meanwhile, or nobody wants it any more
         if transcript is not None:
             said = [f"{record.result.value}: {record.detail}"] if record.detail else []
             transcript.close([*self._notes, *said])

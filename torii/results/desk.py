@@ -76,6 +76,7 @@ class Desk:
         self._away = ""
         self._held: deque[Task] = deque()
         self._pause = pace.retry
+        self._absence = 0
 
     def start(self) -> None:
         self._urgent.start()
@@ -122,6 +123,8 @@ class Desk:
             away = self._failures >= _AWAY_AFTER
             if away:
                 begins, self._away = not self._away, reason
+                self._absence += begins
+                absence = self._absence
                 self._held.append(task)
         task.say(reason)
         if not away:
@@ -129,7 +132,7 @@ class Desk:
         elif begins:
             log.warning("results.jenkins_away", controller=self._name, reason=reason)
             self._pause = self._pace.retry
-            self._urgent.add(self._probe, self._pause)
+            self._urgent.add(partial(self._probe, absence), self._pause)
 
     def _worked(self) -> None:
         with self._lock:
@@ -143,10 +146,10 @@ class Desk:
         for task in held:
             self.add(task)
 
-    def _probe(self) -> None:
+    def _probe(self, absence: int) -> None:
         """Try one of what waits; the others follow if it works. Each in its turn: one may fail for a reason of its own."""
         with self._lock:
-            if not self._away:
+            if not self._away or self._absence != absence:
                 return
             if not self._held:
                 self._away, self._failures = "", _AWAY_AFTER - 1
@@ -154,7 +157,7 @@ class Desk:
             task = self._held.popleft()
         self._try(task)
         with self._lock:
-            away = bool(self._away)
+            away = bool(self._away) and self._absence == absence
         if away:
             self._pause = min(self._pause * 2, self._pace.longest)
-            self._urgent.add(self._probe, self._pause)
+            self._urgent.add(partial(self._probe, absence), self._pause)

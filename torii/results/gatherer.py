@@ -73,9 +73,10 @@ class Gatherer:
         A run with another number, of a build that is followed already, begins anew, with a note in the log. `job` says what is to be read
         when it has ended; `copy`, whether its artifacts are copied (None: as the controller's settings say).
         """
-        following, new = self._at(run)
-        following.job = job or following.job
-        following.copy = following.copy if copy is None else copy
+        with self._lock:
+            following, new = self._at(run)
+            following.job = job or following.job
+            following.copy = following.copy if copy is None else copy
         if new and run.controller in self._controllers:
             self._desk(run.controller).add(Task(partial(self._poll, following), _unheard, urgent=False), self._pace.quick)
 
@@ -85,8 +86,8 @@ class Gatherer:
         `word` is what Gearman said of its end, if it did. None is told where Jenkins does not know the build (any more) and there is no
         word either. While Jenkins does not answer it is asked again and again, and `troubled` hears why; "" once it answered.
         """
-        following, _ = self._at(run)
         with self._lock:
+            following, _ = self._at(run)
             following.word = word or following.word
             following.told.append(told)
             following.troubled = troubled
@@ -130,16 +131,15 @@ class Gatherer:
             desk.stop(max(0.0, deadline - time.monotonic()))
 
     def _at(self, run: Run) -> tuple[Following, bool]:
-        """Return what is known of `run`, and whether that is nothing yet."""
-        with self._lock:
-            earlier = self._followed.get(run.build)
-            if earlier is not None and earlier.run.identity == run.identity:
-                return earlier, False
-            following = self._followed[run.build] = Following(run, since=time.monotonic())
-            if earlier is not None:
-                earlier.dropped = True
-                following.baton = earlier.baton
-            return following, True
+        """Return what is known of `run`, and whether that is nothing yet. With the lock held."""
+        earlier = self._followed.get(run.build)
+        if earlier is not None and earlier.run.identity == run.identity:
+            return earlier, False
+        following = self._followed[run.build] = Following(run, since=time.monotonic())
+        if earlier is not None:
+            earlier.dropped = True
+            following.baton = earlier.baton
+        return following, True
 
     def _ask_for_the_end(self, following: Following) -> None:
         task = Task(partial(self._end, following), lambda reason: following.troubled(reason))
@@ -176,7 +176,7 @@ class Gatherer:
         controller = self._controllers[run.controller]
         with following.reading(self._blobs, controller.settings.log_limit) as transcript:
             if transcript is None:
-                self._forget(following)
+                self._let_go(following)
                 return None
             if transcript.full:
                 return None
@@ -209,18 +209,19 @@ class Gatherer:
             if following.dropped:
                 return None
             following.dropped = True
+            if self._followed.get(following.run.build) is following:
+                del self._followed[following.run.build]
             listeners = list(following.told)
-        self._forget(following)
         if following.complained:
             following.troubled("")
         for told in listeners:
             told(outcome_of(ended) if ended is not None else None)
         return None
 
-    def _forget(self, following: Following) -> None:
-        """There is a record: nothing more is to be read."""
+    def _let_go(self, following: Following) -> None:
+        """There is a record: nothing more is to be read, unless somebody waits to hear of it."""
         with self._lock:
-            if self._followed.get(following.run.build) is following and (following.dropped or not following.ending):
+            if self._followed.get(following.run.build) is following and not following.ending:
                 del self._followed[following.run.build]
 
     def _look(self, search: _Search, job: str, name: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.results_lab import JOB, ResultsLab, definition
+from tests.support.results_lab import JOB, Ending, ResultsLab, definition
 from torii.jenkins import Queued
 from torii.model.build import FileComment, Result, TestSummary
 from torii.model.ids import BuildId
@@ -271,3 +272,20 @@ def test_a_jenkins_behind_a_proxy_s_path_and_in_folders_is_read_as_any_other(tmp
         assert lab.log(run).endswith(b"Finished: SUCCESS\n")
     finally:
         lab.close()
+
+
+def test_however_often_and_wherever_from_an_end_is_asked_for_each_is_told_once(lab):
+    lab.job(hold=True)
+    for _ in range(15):
+        run = lab.run()
+        lab.gatherer.follow(run)
+        lab.release(run)
+        endings: list[Ending] = []
+        asking = [threading.Thread(target=lambda run=run, kept=endings: kept.extend(lab.finish(run) for _ in range(5))) for _ in range(4)]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+        assert {ending.outcome().result for ending in endings} == {Result.SUCCESS}
+        assert len(endings) == 20
+        assert lab.log(run) == lab.logged(run)

@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
@@ -217,7 +217,8 @@ class JenkinsJobs:
     def _place_of(self, request: BuildRequest) -> Place:
         rendered = self._library.rendered(request)
         function = build_function(rendered.name, rendered.label)
-        return Place(rendered.name, function, frozenset(), not request.synced, digest(rendered.xml), declared(rendered.xml))
+        definition, defaults = _read(rendered.xml)
+        return Place(rendered.name, function, frozenset(), not request.synced, definition, defaults)
 
     def _drop(self, build: BuildId) -> None:
         self._tasks.pop(build, None)
@@ -368,3 +369,9 @@ def _not_tidied(name: str, error: OperatorError) -> None:
 
 def _identity(request: BuildRequest) -> _Identity:
     return request.project, request.branch, request.job, request.synced
+
+
+@lru_cache(maxsize=1024)
+def _read(xml: bytes) -> tuple[str, Mapping[str, str]]:
+    """Return the digest of a job, and the defaults of the parameters that it declares. Asked at each build, for the same few jobs."""
+    return digest(xml), declared(xml)

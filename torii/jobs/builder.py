@@ -38,7 +38,10 @@ def make_xml(yaml: str, files: JobFiles) -> list[tuple[str, bytes]]:
             raise TemplateProblem(f"Jenkins Job Builder refuses a job template or macro: {_words(error)}") from error
         except jjb.yaml_error as error:
             raise TemplateProblem(f"a job template or macro is no YAML: {_words(error)}") from error
-        except (TypeError, AttributeError, KeyError, ValueError) as error:
+        except RecursionError as error:
+            words = "a macro that uses itself, or something within something too many times over"
+            raise TemplateProblem(f"{_culprit(jjb, files)}: Jenkins Job Builder comes to no end: {words}") from error
+        except Exception as error:
             # What it does with a list where it wants a mapping, and the like.
             words = f"{type(error).__name__}: {error}"
             raise TemplateProblem(f"{_culprit(jjb, files)}: Jenkins Job Builder fails on it: {words}") from error
@@ -127,6 +130,11 @@ def _words(error: Any) -> str:
     return "\n".join(line.rstrip().replace("<unicode string>", "what the templates make") for line in lines)
 
 
+def _harmless(tag: object) -> bool:
+    """Whether what is tagged so is made of nothing but what stands there. None is for tags that nobody knows: an error."""
+    return tag is None or tag == "!join:" or not str(tag).startswith(("!", "tag:yaml.org,2002:python/"))
+
+
 @cache
 def _jenkins_jobs() -> Any:
     with warnings.catch_warnings():
@@ -136,11 +144,10 @@ def _jenkins_jobs() -> Any:
             for name in ("config", "constants", "errors", "loader", "macro", "registry", "roots", "xml_config")
         }
         yaml = importlib.import_module("yaml")
-    # No macro or template has other files of this machine read into a job, or runs Jinja2 that is not sandboxed.
+    # No macro or template has other files of this machine read into a job, runs Jinja2 that is not sandboxed, or calls Python.
     loader = part["loader"].Loader
-    loader.yaml_constructors = {
-        tag: make for tag, make in loader.yaml_constructors.items() if not str(tag).startswith("!") or tag == "!join:"
-    }
+    loader.yaml_constructors = {tag: make for tag, make in loader.yaml_constructors.items() if _harmless(tag)}
+    loader.yaml_multi_constructors = {}
     return SimpleNamespace(
         config=part["config"].JJBConfig,
         error=part["errors"].JenkinsJobsException,

@@ -80,6 +80,9 @@ def test_a_macro_of_ones_own_can_be_added_and_used(lab):
         ("jjb/defaults.yaml", "- defaults:\n    name: torii\n    wrappers:\n      - no-such-wrapper\n", "no-such-wrapper"),
         ("jjb/ours.yaml", "- builder:\n    name: x\n    builders: [shell: !include-raw: /etc/passwd]\n", "jjb/ours.yaml"),
         ("jjb/ours.yaml", "just text\n", "jjb/ours.yaml"),
+        ("jjb/ours.yaml", "[" * 5000, "jjb/ours.yaml"),
+        ("jjb/defaults.yaml", DEFAULTS.replace("torii-staging-shallow", "a") + "- scm: {name: a, scm: [a]}\n", "comes to no end"),
+        ("jjb/defaults.yaml", "- defaults:\n    name: torii\n    scm: [{}]\n", "fails on it"),
         ("job-templates/job.yaml.j2", "- job:\n    name: {{ ''.__class__.__mro__ }}\n", "job-templates/job.yaml.j2:2: "),
     ],
 )
@@ -93,6 +96,15 @@ def test_a_wrong_file_is_named_with_its_line_and_what_was_before_stays(lab, file
     assert where in str(caught.value)
     assert shallow(library) == "true"
     assert last_good(lab.config).origin == before.origin
+
+
+def test_no_file_has_python_run_on_toriis_machine(lab, tmp_path: Path):
+    touched = tmp_path / "touched"
+    text = f"- wrapper:\n    name: a\n    wrappers: [!!python/object/apply:os.mkdir ['{touched}']]\n"
+    lab.push("ci-config", "main", {"jjb/ours.yaml": text})
+    with pytest.raises(TemplateProblem, match=r"jjb/ours\.yaml"):
+        refresh(lab.config, open_library(lab.config))
+    assert not touched.exists()
 
 
 def test_files_that_were_replaced_go_after_a_day(lab):

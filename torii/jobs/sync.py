@@ -32,7 +32,8 @@ EVERY = 600.0
 SOON = 0.2
 """Seconds that a wake waits for others: a topic lands in several projects at once."""
 
-_AFTER_TROUBLE = 60.0
+AFTER_TROUBLE = 60.0
+"""Seconds after which a full look is made while something is wrong."""
 
 
 class _EndedError(Exception):
@@ -56,12 +57,14 @@ class JobSync:
         library: JobLibrary,
         clock: Callable[[], float] = time.time,
         every: float = EVERY,
+        after_trouble: float = AFTER_TROUBLE,
     ) -> None:
         self._config = config
         self._controllers = [controller for controller in controllers if controller.settings.sync]
         self._library = library
         self._clock = clock
         self._every = every
+        self._after_trouble = after_trouble
         self._reader = WantedReader(config)
         self._wanted = Wanted()
         self._condition = threading.Condition()
@@ -120,8 +123,9 @@ class JobSync:
                 self._tell("sync", f"the jobs could not be synced: {type(error).__name__}: {error}")
             else:
                 self._tell("sync", "")
-            if everything or self._trouble:
-                next_full = time.monotonic() + (min(_AFTER_TROUBLE, self._every) if self._trouble else self._every)
+            soon = time.monotonic() + (min(self._after_trouble, self._every) if self._trouble else self._every)
+            # However often a project wakes it, what is wrong elsewhere has its turn.
+            next_full = soon if everything else min(next_full, soon)
             with self._condition:
                 self._rounds += 1
 
@@ -156,6 +160,8 @@ class JobSync:
         self._tell("read", f"the jobs of some projects are left as they are: {unread}" if unread else "")
         # Most of what lands changes no torii.yml; what somebody did to a job by hand is for a look at everything.
         landed = {name for name, now in news.projects.items() if everything or _jobs(before.projects.get(name)) != _jobs(now)}
+        if not self._controllers:
+            return  # only what the config project says is followed, for whoever renders with it
         with ThreadPoolExecutor(len(self._controllers), thread_name_prefix="torii-job-sync") as pool:  # one that is slow holds up no other
             for asked in [pool.submit(self._bring, controller, everything, landed) for controller in self._controllers]:
                 asked.result()

@@ -34,10 +34,11 @@ def lab(tmp_path: Path, fake: FakeJenkins) -> JobsLab:
 class Running:
     """A JobSync of a lab, until the end of the test."""
 
-    def __init__(self, lab: JobsLab, every: float = 600.0) -> None:
+    def __init__(self, lab: JobsLab, every: float = 600.0, after_trouble: float = 60.0) -> None:
         config = lab.config
         self.library = open_library(config)
-        self.sync = JobSync(config, [lab.controller(name) for name in lab.fakes], self.library, clock=lambda: 1_700_000_000.0, every=every)
+        controllers = [lab.controller(name) for name in lab.fakes]
+        self.sync = JobSync(config, controllers, self.library, lambda: 1_700_000_000.0, every, after_trouble)
         self.sync.start()
 
     def settled(self, rounds: int = 1) -> None:
@@ -54,8 +55,8 @@ class Running:
 def start(lab: JobsLab) -> Iterator[type[Running]]:
     made: list[Running] = []
 
-    def started(lab: JobsLab = lab, every: float = 600.0) -> Running:
-        made.append(Running(lab, every))
+    def started(lab: JobsLab = lab, every: float = 600.0, after_trouble: float = 60.0) -> Running:
+        made.append(Running(lab, every, after_trouble))
         return made[-1]
 
     yield started
@@ -187,6 +188,21 @@ def test_a_project_that_cannot_be_read_is_said_and_its_jobs_stay(lab, start):
     assert lab.names() == {"app--main--unit", "app--main--lint", "lib--main--unit", "lib--main--lint"}
 
 
+def test_what_is_wrong_with_one_project_has_its_turn_however_often_another_wakes_it(lab, start):
+    lab.add("lib", main=ONE)
+    lab.repository("app").rename(lab.folder / "elsewhere")
+    running = start(after_trouble=1.0)
+    running.settled()
+    assert "app: " in running.sync.health()
+    (lab.folder / "elsewhere").rename(lab.repository("app"))
+
+    def mended() -> bool:
+        running.sync.wake(ProjectName("lib"))
+        return running.sync.health() == "ok"
+
+    wait_until(mended, 20.0)
+
+
 def test_a_wrong_torii_yml_is_no_trouble_of_ours_and_its_jobs_stay(lab, start):
     running = start()
     running.settled()
@@ -225,6 +241,19 @@ def test_templates_of_the_config_project_are_followed_when_they_land(lab, start)
     lab.push("app", "main", {"torii.yml": ONE.replace("make test", "make all")})
     running.woken()
     assert lab.command_of("app--main--unit") == "set -x\nmake all"
+
+
+def test_templates_are_followed_where_no_jenkins_is_to_be_synced(tmp_path, start):
+    lab = JobsLab(tmp_path, {})
+    lab.add("app", main=TWO)
+    lab.add("ci-config", main="jobs: {}\npipelines: {}\n")
+    lab.config_project = "ci-config"
+    running = start(lab)
+    running.settled()
+    lab.push("ci-config", "main", {"torii.yml": "jobs: {}\npipelines: {}\n", "jjb/team.yaml": "- scm: {name: team, scm: []}\n"})
+    running.woken(ProjectName("ci-config"))
+    assert running.sync.health() == "ok"
+    assert "team.yaml" in running.library.files.macros
 
 
 def test_without_ever_having_read_the_config_project_no_job_is_made(lab, start):

@@ -136,9 +136,13 @@ class Definitions:
 
     def expect(self, build: BuildId, function: str) -> bool:
         """Watch for `function`, which somebody else has registered. Return at once whether it is known to be; after False, as `lookup`."""
-        ready = function in self._registered
+        ready = self.is_registered(function)
         self._box.post(partial(self._expect, build, function, ready))
         return ready
+
+    def is_registered(self, function: str) -> bool:
+        """Whether somebody had `function` registered at the last look."""
+        return function in self._registered
 
     def release(self, build: BuildId) -> None:
         """The build has started or is over: watch it no more."""

@@ -93,6 +93,7 @@ class JenkinsBuilds:
 
     def prepare(self, flight: Flight) -> None:
         flight.phase, flight.waits = Phase.PREPARING, True
+        self.case(flight).expects = False
         place = self._jobs.lookup(flight.request)
         if place is not None and place.controllers >= set(self.controllers(flight)):
             self._expect(flight, place)
@@ -116,7 +117,13 @@ class JenkinsBuilds:
         self._tower.post(do)
 
     def stalled(self, build: BuildId, reason: str) -> None:
-        self._tower.post(partial(self._tower.stalled, build, reason))
+        def do() -> None:
+            case = self._cases.get(build)
+            late = case is not None and case.place is not None and case.expects and self._definitions.is_registered(case.place.function)
+            if not late:
+                self._tower.stalled(build, reason)
+
+        self._tower.post(do)
 
     def unregistered(self, build: BuildId) -> None:
         """Nobody has the build's function registered."""
@@ -130,7 +137,8 @@ class JenkinsBuilds:
         self._tower.stalled(flight.id, self._lookout.why_waiting(flight))
 
     def _expect(self, flight: Flight, place: Place) -> None:
-        self.case(flight).place = place
+        case = self.case(flight)
+        case.place, case.expects = place, True
         if self._definitions.expect(flight.id, place.function):
             self.submit(flight, place.function)
 

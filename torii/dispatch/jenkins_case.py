@@ -14,11 +14,12 @@ from torii.results.run import Run
 class Case:
     """What is known of a build besides its flight. `run` is where it runs, or did; `began` when that was heard (monotonic seconds).
 
-    `broken`: its worker is lost, or refused it, in `words`; `ran` seconds after it began, where that is known. `word` is the result that
-    the wire gave. `away` counts looks for it that could not be made.
+    `expects`: its job is at its place, and only the function is waited for. `broken`: its worker is lost, or refused it, in `words`; `ran`
+    seconds after it began, where that is known. `word` is the result that the wire gave. `away` counts looks for it that could not be made.
     """
 
     place: Place | None = None
+    expects: bool = False
     run: Run | None = None
     began: float = 0.0
     broken: bool = False

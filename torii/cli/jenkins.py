@@ -16,7 +16,9 @@ from torii.gearman import admin
 from torii.gearman.address import servers_of
 from torii.jenkins.check import check
 from torii.jenkins.surroundings import PluginNeed, Surroundings, WantedLabels
+from torii.jenkins.values import Job
 from torii.jobs import plugins
+from torii.jobs.marks import read_mark
 from torii.jobs.wanted import Wanted, WantedReader
 
 _LIMIT = 5.0
@@ -104,8 +106,14 @@ def _surroundings(config: ServerConfig, settings: JenkinsSettings, wanted: Calla
         return found
 
     shown = ", ".join(f"{host}:{port}" for host, port in servers)
+
+    def ours(job: Job) -> bool:
+        mark = read_mark(job.description)
+        return mark is not None and mark.owner == settings.owner and mark.belongs_to(job.name)
+
     return Surroundings(
         workers=workers,
+        ours=ours,
         wanted=partial(_labels, config, settings, wanted),
         plugins=needs,
         gearman=shown,

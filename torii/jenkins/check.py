@@ -46,7 +46,7 @@ def _findings(controller: Controller, nobody: Controller, surroundings: Surround
         return
     sections = [
         ("jenkins", server_findings(controller)),
-        ("permissions", right_findings(controller, try_it)),
+        ("permissions", right_findings(controller, surroundings, try_it)),
         ("token", token_findings(controller)),
         ("plug-ins", plugin_findings(controller, surroundings)),
         ("nodes", node_findings(controller)),

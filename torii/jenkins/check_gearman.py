@@ -15,6 +15,8 @@ from torii.model.finding import Finding, Verdict
 
 _BUILD = "build:"
 _STOP = "stop:"
+_DEFINE = "torii:define:"
+"""What a worker of Torii's own offers besides, and Jenkins does not."""
 
 
 def gearman_findings(controller: Controller, surroundings: Surroundings) -> Iterator[Finding]:
@@ -25,7 +27,9 @@ def gearman_findings(controller: Controller, surroundings: Surroundings) -> Iter
         advice = "start Torii (`torii up`, which has a Gearman server in it), or name yours under `gearman` in server.yml"
         yield Finding("gearman", Verdict.FAIL, str(error), advice)
         return
-    managers = sorted(name.removeprefix(_STOP) for functions in workers.values() for name in functions if name.startswith(_STOP))
+    names = {name for functions in workers.values() for name in functions}
+    stopped, defined = ({name.removeprefix(start) for name in names if name.startswith(start)} for start in (_STOP, _DEFINE))
+    managers = sorted(stopped - defined)
     nodes = [node for node in controller.nodes() if node.executors and not node.offline and node.name != "built-in"]
     ours = {node.name: of for node in nodes if (of := _of(node, workers)) is not None}
     if not managers and not ours:
@@ -71,13 +75,14 @@ def anonymous_findings(controller: Controller, nobody: Controller) -> Iterator[F
 
 
 def _functions(controller: Controller, surroundings: Surroundings, ours: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
-    jobs = {job.name for job in _jobs(controller).values() if job.buildable and not job.kind.endswith(".Folder")}
-    if not jobs or not ours:
+    there = [job for job in _jobs(controller).values() if job.buildable and not job.kind.endswith(".Folder")]
+    if not there or not ours:
         return
+    jobs = {job.name for job in there if surroundings.ours(job)}  # others may want nodes of kinds of their own, or none
     offered = {name.split(":")[1] for functions in ours.values() for name in functions if name.startswith(_BUILD)}
     lacking = sorted(jobs - offered)
     if not offered and _some_node_fits(controller, surroundings, ours):
-        words = f"the agents are connected, and offer none of the {len(jobs)} jobs there are"
+        words = f"the agents are connected, and offer none of the {len(there)} jobs there are"
         advice = "save any job as an administrator, which has them look again; it comes of anonymous Job/Read missing when Jenkins booted"
         yield Finding("functions", Verdict.FAIL, words, advice)
     elif lacking:
@@ -85,7 +90,7 @@ def _functions(controller: Controller, surroundings: Surroundings, ours: Mapping
         advice = "an agent that is busy offers new jobs when its build ends; else see whether a node has the labels of these jobs"
         yield Finding("functions", Verdict.WARN, words, advice)
     else:
-        yield Finding("functions", Verdict.PASS, f"agents offer all jobs, {len(jobs)}")
+        yield Finding("functions", Verdict.PASS, f"agents offer all jobs of Torii's, {len(jobs)}")
 
 
 def _some_node_fits(controller: Controller, surroundings: Surroundings, ours: Mapping[str, frozenset[str]]) -> bool:

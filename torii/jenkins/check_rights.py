@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 
 from torii.jenkins import permissions
 from torii.jenkins.controller import Controller
-from torii.jenkins.errors import JenkinsExistsError, JenkinsMissingError, JenkinsRefusedError
+from torii.jenkins.errors import JenkinsError, JenkinsExistsError, JenkinsMissingError, JenkinsRefusedError
 from torii.jenkins.reading import UUID
+from torii.jenkins.surroundings import Surroundings
 from torii.model.finding import Finding, Verdict
 from torii.model.ids import BuildId
 
@@ -21,9 +22,11 @@ NEEDED = {
 }
 """What Torii needs to be allowed in its folder, and what for."""
 
+_DESCRIPTION = "Made by `torii jenkins check` and removed by it: delete it if you see it."
+
 _XML = f"""<?xml version="1.1" encoding="UTF-8"?>
 <project>
-  <description>Made by `torii jenkins check` and removed by it: delete it if you see it.</description>
+  <description>{_DESCRIPTION}</description>
   <properties>
     <hudson.model.ParametersDefinitionProperty>
       <parameterDefinitions>
@@ -43,7 +46,7 @@ _XML = f"""<?xml version="1.1" encoding="UTF-8"?>
 """A job for a label that no node has: it is never run, and the Gearman plug-in offers no function of it."""
 
 
-def right_findings(controller: Controller, try_it: bool) -> Iterator[Finding]:
+def right_findings(controller: Controller, surroundings: Surroundings, try_it: bool) -> Iterator[Finding]:
     """Whether the folder is there, and what Torii may do in it."""
     where = f"the folder {controller.settings.folder!r}" if controller.settings.folder else "Jenkins' top"
     try:
@@ -52,7 +55,7 @@ def right_findings(controller: Controller, try_it: bool) -> Iterator[Finding]:
         yield Finding("folder", Verdict.FAIL, str(error))
         return
     yield Finding("folder", Verdict.PASS, f"{where} is there; jobs that Torii sees in it: {len(jobs)}")
-    allowed = _Trial(controller).allowed() if try_it else controller.may(permissions.ALL)
+    allowed = _Trial(controller).allowed() if try_it else controller.may(permissions.ALL, surroundings.ours)
     for permission, what in NEEDED.items():
         yield _right(permission, what, allowed.get(permission), where, try_it)
 
@@ -73,6 +76,7 @@ class _Trial:
         self._controller = controller
         self._job = f"torii-check-{controller.settings.owner}"
         self._allowed: dict[str, bool] = {}
+        self._made = False
 
     def allowed(self) -> dict[str, bool]:
         """Return which permissions Torii has, and has not, as far as it got."""
@@ -86,7 +90,7 @@ class _Trial:
                     self._may("Job/Cancel", self._cancel)
         finally:
             # Also where the answer to its making got lost.
-            if self._allowed.get("Job/Create", True):
+            if self._made or (self._allowed.get("Job/Create", True) and self._is_there()):
                 self._may("Job/Delete", lambda: self._there(self._controller.delete(self._job)))
         return self._allowed
 
@@ -102,9 +106,20 @@ class _Trial:
         try:
             self._controller.create(self._job, _XML)
         except JenkinsExistsError:
+            if not self._is_there():
+                raise JenkinsError(
+                    f"there is a job {self._job} already that `torii jenkins check` did not make, or that Torii may not see: it is left "
+                    "alone, and permissions are not tried; rename or remove it"
+                ) from None
             # An earlier check did not come to its end.
             self._controller.delete(self._job)
             self._controller.create(self._job, _XML)
+        self._made = True
+
+    def _is_there(self) -> bool:
+        """Whether a job of that name is there that a check has made, and not somebody else."""
+        job = self._controller.jobs().get(self._job)
+        return job is not None and job.description == _DESCRIPTION
 
     def _cancel(self) -> None:
         """Take the build out of the queue. Jenkins does not say when it may not: then it is still there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from urllib.parse import quote
 
 import jenkins
@@ -266,12 +266,12 @@ class Controller:
         """Whether what Torii has sent needed a crumb: then it logs in with a password, not with an API token."""
         return self._api.wire.crumbs
 
-    def may(self, permissions: Collection[str]) -> dict[str, bool]:
+    def may(self, permissions: Collection[str], ours: Callable[[Job], bool]) -> dict[str, bool]:
         """Return for each of `permissions` (`Job/Create`, ...) whether Torii's account has it.
 
-        One that cannot be seen without changing anything is left out.
+        Some show only by a job, for which one is taken that is `ours`. One that cannot be seen without changing anything is left out.
         """
-        return {permission: allowed for permission, allowed in seen(self._api).items() if permission in permissions}
+        return {permission: allowed for permission, allowed in seen(self._api, ours).items() if permission in permissions}
 
     def close(self) -> None:
         """End the calls under way, and any later one, with JenkinsUnavailableError."""

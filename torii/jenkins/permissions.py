@@ -8,13 +8,14 @@ import jenkins
 
 from torii.jenkins import api, reading
 from torii.jenkins.errors import JenkinsError, JenkinsInvalidError, JenkinsMissingError, JenkinsRefusedError
+from torii.jenkins.values import Job
 
 ALL = ("Overall/Read", "Job/Create", "Job/Read", "Job/Configure", "Job/Build", "Job/Cancel", "Job/Delete")
 """What Torii needs, in Jenkins' words."""
 
 
-def seen(rest: api.Api) -> dict[str, bool]:
-    """Return whether Torii has each of the permissions that show. Raises JenkinsUnavailableError."""
+def seen(rest: api.Api, ours: Callable[[Job], bool]) -> dict[str, bool]:
+    """Return whether Torii has each of the permissions that show, some of them by a job that is `ours`. Raises JenkinsUnavailableError."""
     allowed: dict[str, bool] = {}
 
     def ask(permission: str, question: Callable[[], object]) -> None:
@@ -34,10 +35,12 @@ def seen(rest: api.Api) -> dict[str, bool]:
     if allowed.get("Overall/Administer"):
         return allowed | dict.fromkeys(ALL, True)
     _creating(rest, allowed)
-    job = next(iter(reading.many(_folder(rest), "jobs")), None)
-    if job is not None:
-        name = reading.text(job, "name")
+    jobs = list(reading.many(_folder(rest), "jobs"))
+    if jobs:
         allowed["Job/Read"] = True
+    # Nobody else's is asked for a build, not even for one that will not start.
+    if (job := next((each for each in jobs if ours(reading.job(each))), None)) is not None:
+        name = reading.text(job, "name")
         ask("Job/Configure", lambda: rest.wire.get(rest.url(jenkins.CONFIG_JOB, name)))
         if any(reading.many(each, "parameterDefinitions") for each in reading.many(job, "property")):
             _building(rest, name, allowed)
@@ -46,7 +49,7 @@ def seen(rest: api.Api) -> dict[str, bool]:
 
 def _folder(rest: api.Api) -> dict[str, object]:
     try:
-        return rest.json(api.FOLDER, tree="jobs[name,property[parameterDefinitions[name]]]{0,1}")
+        return rest.json(api.FOLDER, tree=f"jobs[{reading.JOB_TREE},property[parameterDefinitions[name]]]")
     except JenkinsMissingError:
         return {}
 

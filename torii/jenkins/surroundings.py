@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from torii.jenkins.values import Job
+
 
 @dataclass(frozen=True, slots=True)
 class PluginNeed:
@@ -29,11 +31,12 @@ class Surroundings:
     """What the projects of a Jenkins want, and its Gearman. What takes time to find out is found out when it is asked for.
 
     `gearman` are the addresses of the Gearman servers as users write them, `loopback` whether only this machine reaches them; `workers`
-    returns the functions of each client by its id, and raises OperatorError.
+    returns the functions of each client by its id, and raises OperatorError. `ours` tells whether this Torii made a job.
     """
 
     workers: Callable[[], Mapping[str, frozenset[str]]]
     wanted: Callable[[], WantedLabels] = WantedLabels
+    ours: Callable[[Job], bool] = lambda _: False
     plugins: tuple[PluginNeed, ...] = ()
     gearman: str = ""
     loopback: bool = False

@@ -16,7 +16,8 @@ from tests.support.git_lab import GitLab
 from tests.support.git_servers import FileServer, git
 from tests.support.jenkins_scripted import Answer, Asked, ScriptedJenkins
 from tests.support.waiting import free_port, wait_until
-from torii.gearman import Server
+from torii.gearman import Server, Worker
+from torii.jobs.marks import Mark, with_mark
 from torii.testing.jenkins import PLUGINS, FakeJenkins, FakeNode, job_xml
 
 TORII_YML = """
@@ -29,6 +30,8 @@ pipelines:
 
 RIGHTS = ("Job/Create", "Job/Read", "Job/Configure", "Job/Build", "Job/Cancel", "Job/Delete")
 TRAP = "anonymous Job/Read"
+
+OURS = with_mark("", Mark("torii", "app", "main", "unit", "0" * 32))
 
 Check = Callable[..., dict[str, dict[str, str]]]
 
@@ -49,7 +52,8 @@ def fake(tmp_path: Path, gearman: Server) -> Iterator[FakeJenkins]:
         FakeNode("agent3", ("x",), exclusive=True),
     ]
     with FakeJenkins(tmp_path / "jenkins", gearman=[gearman.address], nodes=nodes) as started:
-        started.add_job("team/torii/app--main--unit", job_xml("true", label="linux"))
+        started.add_job("team/torii/app--main--unit", job_xml("true", label="linux", description=OURS))
+        started.add_job("team/torii/somebodys", job_xml("true", label="arm"))
         yield started
 
 
@@ -191,7 +195,7 @@ def test_anonymous_who_may_not_read_jobs_is_a_trap(check: Check, fake: FakeJenki
     wait_until(lambda: fake.connected, 20)
     found = check(fake, "--read-only")
     assert found["functions"]["verdict"] == "fail"
-    assert "offer none of the 1 jobs" in found["functions"]["words"]
+    assert "offer none of the 2 jobs" in found["functions"]["words"]
     assert "functions" not in check(fake, dispatch="rest"), "whoever uses no Gearman does not care"
 
 
@@ -263,7 +267,7 @@ def test_agents_that_offer_nothing_as_none_has_the_label_are_not_taken_for_the_t
 ) -> None:
     text = "jobs:\n  unit: {run: x, environment: {label: arm}}\npipelines: {check: [unit]}\n"
     project.push("main", project.commit("arm", files={"torii.yml": text}))
-    fake.add_job("team/torii/app--main--unit", job_xml("true", label="arm"))
+    fake.add_job("team/torii/app--main--unit", job_xml("true", label="arm", description=OURS))
     assert amiss(check(fake)) == {"label arm": "fail", "functions": "warn"}
 
 
@@ -274,10 +278,42 @@ def test_a_torii_yml_that_is_wrong_leaves_its_labels_unknown(check: Check, fake:
     assert "app, branch main" in found["labels"]["words"]
 
 
+CHECKED = "team/torii/torii-check-torii"
+
+
 def test_a_check_that_did_not_come_to_its_end_is_cleaned_up_by_the_next(check: Check, fake: FakeJenkins) -> None:
-    fake.add_job("team/torii/torii-check-torii", job_xml("true"))
+    made = "Made by `torii jenkins check` and removed by it: delete it if you see it."
+    fake.add_job(CHECKED, job_xml("true", description=made))
     assert amiss(check(fake)) == {}
-    assert "team/torii/torii-check-torii" not in fake.jobs
+    assert CHECKED not in fake.jobs
+
+
+@pytest.mark.parametrize("fault", [None, "cut", "after"])
+def test_somebody_elses_job_of_the_name_of_the_checks_own_is_left_alone(check: Check, fake: FakeJenkins, fault: str | None) -> None:
+    fake.add_job(CHECKED, job_xml("make release"))
+    before = fake.jobs[CHECKED]
+    if fault:
+        fake.fault(fault, "POST .*/createItem")
+    found = check(fake)
+    assert found["permissions"]["verdict"] == "fail"
+    assert fault or "there is a job torii-check-torii already" in found["permissions"]["words"]
+    assert fake.jobs[CHECKED] == before
+
+
+def test_a_worker_of_toriis_own_at_the_gearman_server_is_not_taken_for_a_jenkins(check: Check, tmp_path: Path, gearman: Server) -> None:
+    worker = Worker([gearman.address], "here-1_manager")
+    for function in ("stop:here-1", "torii:define:here-1"):
+        worker.register(function, lambda job: job.sendWorkFail())
+    worker.start()
+    try:
+        wait_until(lambda: worker.connected, 10.0)
+        with FakeJenkins(tmp_path / "other", nodes=[]) as other:
+            other.plugins["gearman-plugin"] = "0.5.0"
+            other.add_folder("team/torii")
+            found = check(other)
+    finally:
+        worker.stop(5.0)
+    assert "no Jenkins has connected to" in found["gearman"]["words"]
 
 
 def test_what_jenkins_does_not_tell_is_said_and_the_rest_is_looked_at_all_the_same(check: Check, fake: FakeJenkins) -> None:

@@ -24,10 +24,14 @@ from torii.jobs.plugins import GIT, JUNIT
 from torii.model.finding import Finding, Verdict
 
 _ANSWER = 3.0
+_FIRST = ("connection", "account")
+"""Topics of a check-up without which there is no use in looking further."""
+
 _PLUGINS = tuple(
     PluginNeed(part.plugin, part.what, without, required=True)
     for part, without in ((GIT, GIT.without), (JUNIT, "the story cannot come out right: it tells which test fails"))
 )
+_SURROUNDINGS = Surroundings(workers=dict, plugins=_PLUGINS)
 
 
 class NoJenkinsError(OperatorError):
@@ -48,9 +52,9 @@ def require_jenkins(controller: Controller, venue: Venue, stop: threading.Event)
         if stop.is_set():
             raise NoJenkinsError("interrupted")
         lacks = [_worded(each) for each in looked if each.verdict is Verdict.FAIL]
-        if not lacks:
+        if not any(each.verdict is Verdict.FAIL and each.topic in _FIRST for each in looked):
             # Not cut off in the middle: the job that is made has to go.
-            lacks = [_worded(each) for each in right_findings(controller, try_it=True) if each.verdict is Verdict.FAIL]
+            lacks += [_worded(each) for each in right_findings(controller, _SURROUNDINGS, try_it=True) if each.verdict is Verdict.FAIL]
             with suppress(JenkinsMissingError):  # that the folder is missing is among them already
                 lacks += _in_the_way(controller.jobs(), venue.settings.owner)
         if venue.gearman is not None:
@@ -105,7 +109,7 @@ def _look(controller: Controller) -> Iterator[Finding]:
     """Yield what shows of it without changing anything."""
     yield from account_findings(controller)
     yield from server_findings(controller)
-    yield from plugin_findings(controller, Surroundings(workers=dict, plugins=_PLUGINS))
+    yield from plugin_findings(controller, _SURROUNDINGS)
     yield from node_findings(controller)
     if not any(node.executors and not node.exclusive and not node.offline for node in controller.nodes()):
         words = "no node is online that takes jobs which name no label"

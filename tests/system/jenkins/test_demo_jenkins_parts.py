@@ -163,10 +163,12 @@ NEEDED = {"Overall/Read", "Overall/SystemRead", "Job/Create", "Job/Read", "Job/C
 
 
 @pytest.mark.parametrize("permission", ["Job/Create", "Job/Configure", "Job/Build", "Job/Delete"])
-def test_a_permission_that_is_missing_is_told(fake, venue, controller, permission):
+def test_a_permission_that_is_missing_is_told_with_all_else(fake, venue, controller, permission):
     fake.allow(*(NEEDED - {permission}))
+    fake.quiet_down()
     words = lacking(controller, venue)
     assert permission in words
+    assert "prepares for a shutdown" in words
     left = {job for job in fake.jobs if job != FOLDER}
     assert left == ({f"{FOLDER}/{trial_job(venue.settings.owner)}"} if permission == "Job/Delete" else set())
     assert ("is still there: delete it by hand" in words) == bool(left)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 import sys
@@ -23,6 +24,8 @@ from torii.testing.jenkins.http import Request, Response, missing
 log = structlog.get_logger()
 
 _IDLE = 60.0
+_TRIES = 200
+_TRY_EVERY = 0.05
 App = Callable[[Request], Response]
 
 
@@ -39,9 +42,20 @@ class Web:
     def up(self) -> None:
         """Listen; nothing happens where it does."""
         if self._server is None:
-            self._server = _Server(("127.0.0.1", self.port), self)
+            self._server = self._listening()
             self.port = self._server.server_address[1]
             threading.Thread(target=self._server.serve_forever, args=(0.05,), name="fake-jenkins-web", daemon=True).start()
+
+    def _listening(self) -> _Server:
+        # While nobody listens, a client that tries again and again may be given this very port for its own end: it leaves soon.
+        for left in range(_TRIES, -1, -1):
+            try:
+                return _Server(("127.0.0.1", self.port), self)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or not left:
+                    raise
+            self._faults.over.wait(_TRY_EVERY)
+        raise AssertionError("it was raised before")
 
     def down(self) -> None:
         """Refuse connections from now on, and break off those that there are."""

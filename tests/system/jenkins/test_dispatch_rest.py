@@ -5,15 +5,24 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.rest_lab import RestLab
+from torii.model.build import BuildRequest
 from torii.model.event import BuildDone, BuildStarted
 
 JOB = "app--main--unit"
 START = "POST /job/[^/]*/buildWithParameters"
+
+
+def quick(lab: RestLab, job: str) -> BuildRequest:
+    """A request for a build that succeeds after a moment."""
+    request = lab.request(job)
+    request = lab.requests[request.id] = replace(request, job=replace(request.job, run="sleep 0.1"))
+    return request
 
 
 @pytest.fixture
@@ -285,7 +294,7 @@ def test_a_restart_at_any_moment_runs_nothing_twice(lab):
     chance = random.Random(20261126)
     open_ = []
     for _ in range(12):
-        open_ += [lab.start(lab.request(chance.choice(("unit", "lint")))) for _ in range(3)]
+        open_ += [lab.start(quick(lab, chance.choice(("unit", "lint")))) for _ in range(3)]
         until = time.monotonic() + chance.uniform(0, 0.15)
         lab.until(lambda until=until: time.monotonic() > until)
         open_ = [build for build in open_ if not any(isinstance(event, BuildDone) for event in lab.of(build))]
@@ -331,3 +340,36 @@ def test_a_stop_while_the_result_is_due_from_a_jenkins_that_is_away_is_answered(
     lab.dispatcher.stop_build(build.id, "superseded")
     done = lab.done(build)
     assert (done.result.value, done.detail) == ("CANCELED", "superseded")
+
+
+@pytest.mark.timeout(240)
+def test_in_a_storm_of_faults_each_build_is_answered_once_and_no_change_is_blamed(lab):
+    """Jenkins is killed, ended, cut off and made to answer nonsense while builds come and go; so is the dispatcher."""
+    lab.worker(executors=4)
+    lab.fake.for_real()
+    chance = random.Random(6)
+    open_ = []
+    for turn in range(25):
+        open_ += [lab.start(quick(lab, chance.choice(("unit", "lint")))) for _ in range(chance.randrange(4))]
+        match chance.randrange(7):
+            case 0:
+                lab.fake.restart(kill=chance.random() < 0.5)
+            case 1:
+                lab.fake.down()
+            case 2:
+                kind = chance.choice(("cut", "after", "half", 500, "html", "login"))
+                lab.fake.fault(kind, chance.choice(("POST", "queue", "computer", "api/json", "logText")), times=chance.randrange(1, 6))
+            case 3:
+                lab.fake.delete_job(chance.choice(list(lab.fake.jobs))) if lab.fake.jobs and not lab.fake.running() else None
+            case 4 if turn % 2:
+                open_ = [build for build in open_ if not any(isinstance(event, BuildDone) for event in lab.of(build))]
+                lab.restart_dispatcher(open_)
+        until = time.monotonic() + chance.uniform(0, 0.3)
+        lab.until(lambda until=until: time.monotonic() > until)
+        lab.fake.up()
+    lab.fake.faults.clear()
+    for build in open_:
+        assert lab.done(build, 60).result.value in ("SUCCESS", "LOST")
+        assert sum(isinstance(event, BuildDone) for event in lab.of(build)) == 1
+    assert all(lab.runs(build) <= 1 for build in lab.requests.values())
+    lab.until(lambda: not lab.fake.running() and not lab.fake.queue())

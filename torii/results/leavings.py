@@ -29,7 +29,7 @@ SIZE_LIMIT = 2 * 1024**3
 COMMENT_FILES_LIMIT = 50
 """Files of comments read of one build."""
 
-_WORKSPACE = re.compile(rb"^Building (?:remotely )?on .* in workspace (\S.*)$", re.MULTILINE)
+_WORKSPACE = re.compile(rb"^Building (?:.* )?in workspace (\S.*)$", re.MULTILINE)
 
 Note = Callable[[str], None]
 

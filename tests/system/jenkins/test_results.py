@@ -289,3 +289,26 @@ def test_however_often_and_wherever_from_an_end_is_asked_for_each_is_told_once(l
         assert {ending.outcome().result for ending in endings} == {Result.SUCCESS}
         assert len(endings) == 20
         assert lab.log(run) == lab.logged(run)
+
+
+def test_comments_with_the_whole_path_of_the_workspace_are_on_files_of_the_repository(lab):
+    lab.job(hold=True)
+    run = lab.run()
+    lab.gatherer.follow(run, definition(comments="comments.json"))
+    said = [{"path": f"/srv/agents/agent1/workspace/{JOB}/src/a.py", "message": "Here."}, {"path": "/etc/passwd", "message": "There."}]
+    lab.build(run).artifacts = {"comments.json": json.dumps(said).encode()}
+    lab.release(run)
+    assert lab.finish(run).outcome().comments == (FileComment("src/a.py", "Here."),)
+    assert b"comments in comments.json: entry 2 is left out" in lab.log(run)
+
+
+@pytest.mark.parametrize("content", [b"not json", b"[" * 100_000, b"x" * 2_000_000])
+def test_a_file_of_comments_that_is_none_is_a_note_in_the_log(lab, content):
+    lab.job(hold=True)
+    run = lab.run()
+    lab.gatherer.follow(run, definition(comments="*.json"))
+    lab.build(run).artifacts = {"comments.json": content}
+    lab.release(run)
+    outcome = lab.finish(run).outcome()
+    assert (outcome.result, outcome.comments) == (Result.SUCCESS, ())
+    assert b"[torii] comments in comments.json: it is " in lab.log(run)

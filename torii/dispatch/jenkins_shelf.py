@@ -128,6 +128,8 @@ class Shelf:
 
     def _put_right(self, rendered: RenderedJob, known: _Known | None, mark: Mark) -> None:
         name, settings = rendered.name, self._controller.settings
+        if mark.copy_of_instance:
+            mark = replace(mark, made_at=int(time.time()))
         if not settings.sync and not mark.copy_of_instance:
             state = "has no" if known is None else "has disabled its" if not known.enabled else "has another"
             raise JenkinsError(

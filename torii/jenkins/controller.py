@@ -128,6 +128,20 @@ class Controller:
         ]
         return {build.uuid: build for build in reversed(builds) if build is not None and build.uuid}
 
+    def last_builds(self) -> dict[str, Build]:
+        """Return the last build of each job of the folder that has one, whoever started it, by the job's name, in one request."""
+        try:
+            found = self._api.json(api.FOLDER, tree=f"jobs[name,lastBuild[{reading.LAST_TREE}]]")
+        except JenkinsMissingError as error:
+            raise self._no_folder(str(error)) from None
+        builds = {}
+        for each in reading.many(found, "jobs"):
+            name, last = reading.text(each, "name"), each.get("lastBuild")
+            build = reading.build(last, name, self._build_url(name, 0)) if isinstance(last, dict) else None
+            if build is not None:
+                builds[name] = build
+        return builds
+
     def running(self) -> dict[str, Build]:
         """Return every build that runs now on any executor and has a TORII_UUID, by that, in one request."""
         executors = f"[currentExecutable[{reading.RUNNING_TREE}]]"

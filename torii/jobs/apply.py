@@ -47,7 +47,7 @@ def perform(controller: Controller, steps: Sequence[Step], told: Callable[[Done]
     """Perform `steps` and return what became of each, in their order; `told` hears of each as it is done, on the calling thread.
 
     A Jenkins that stops answering ends it: the rest is left for the next time. So does whatever `told` raises, KeyboardInterrupt among it.
-    A job of which a build runs is not removed. Raises JenkinsError where even that cannot be asked; then nothing was done.
+    A job of which a build runs or waits is not removed. Raises JenkinsError where even that cannot be asked; then nothing was done.
     """
     away = threading.Event()
     found: dict[int, Done] = {}
@@ -87,7 +87,7 @@ def _step(controller: Controller, step: Step, away: threading.Event, busy: froze
                 _change(controller, step)
             case Deed.REMOVE:
                 if step.name in busy:
-                    return Done(step, f"{step.name}: a build of it runs, which would end with it; it is left for the next time")
+                    return Done(step, f"{step.name}: a build of it runs or waits, which would end with it; it is left for the next time")
                 _check_ours(controller, step)
                 controller.delete(step.name)
     except JenkinsUnavailableError as error:
@@ -100,10 +100,11 @@ def _step(controller: Controller, step: Step, away: threading.Event, busy: froze
 
 
 def _busy(controller: Controller, steps: Sequence[Step]) -> frozenset[str]:
-    """Return the jobs of which a build of Torii's runs, where one is to be removed. Raises JenkinsError."""
+    """Return the jobs of which a build runs or waits, where one is to be removed. Raises JenkinsError."""
     if not any(step.deed is Deed.REMOVE for step in steps):
         return frozenset()
-    return frozenset(build.job for build in controller.running().values())
+    started = {build.job for build in (*controller.running().values(), *controller.last_builds().values()) if build.running}
+    return frozenset(started | {item.job for item in controller.queue()})
 
 
 def _make(controller: Controller, step: Step) -> None:

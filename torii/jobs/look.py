@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from torii.jenkins.errors import JenkinsRefusedError
 from torii.jobs import plugins
 from torii.jobs.apply import altered
 from torii.jobs.library import JobLibrary
-from torii.jobs.marks import digest, read_mark
+from torii.jobs.marks import Mark, digest, read_mark
 from torii.jobs.plan import Plan, Scene, Step, plan
 from torii.jobs.wanted import Wanted
 
@@ -20,13 +21,18 @@ if TYPE_CHECKING:
     from torii.jenkins.values import Job
 
 
+_FORGOTTEN = 24 * 3600.0
+"""Seconds after which a change's own copy that no build uses is nobody's. A Torii that runs removes its own much earlier."""
+
+
 class PluginMissingError(OperatorError):
     """A Jenkins lacks a plug-in without which no job of Torii works: nothing is written there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How closely to look: at which names, and whether at what the marks do not tell: each config.xml, and the plug-ins.
+    """How closely to look: at which names, and whether at what the marks do not tell: each config.xml, the plug-ins, when a change's
+    own copies were used.
 
     Without `plugins` they are asked for only where something is to be written.
     """
@@ -34,6 +40,7 @@ class Depth:
     only: str = "*"
     configs: bool = False
     plugins: bool = False
+    copies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,9 @@ class Look:
     lacking: tuple[str, ...] = ()
 
 
-def look(controller: Controller, wanted: Wanted, library: JobLibrary, depth: Depth | None = None) -> Look:
+def look(
+    controller: Controller, wanted: Wanted, library: JobLibrary, depth: Depth | None = None, clock: Callable[[], float] = time.time
+) -> Look:
     """Return what is to be done in the Jenkins of `controller` so that it has the jobs of `wanted`, all that it is to have.
 
     Where nothing is to be done that takes one request: the marks say which plug-ins the jobs were made for. Raises JenkinsError,
@@ -56,10 +65,11 @@ def look(controller: Controller, wanted: Wanted, library: JobLibrary, depth: Dep
     listing = controller.jobs()
     sources = wanted.sources
     presumed = _presumed(listing, owner)
+    leftovers = _leftovers(controller, listing, clock()) if depth.copies else frozenset()
 
     def planned(present: tuple[str, ...]) -> Plan:
         outlines = list(zip(sources, library.outlines(sources, present), strict=True))
-        return plan(Scene(listing, wanted, outlines, owner, depth.only))
+        return plan(Scene(listing, wanted, outlines, owner, depth.only, leftovers))
 
     if presumed is not None and not depth.plugins and not depth.configs:
         first = planned(presumed)
@@ -117,6 +127,26 @@ def _ask(controller: Controller, presumed: tuple[str, ...] | None, needed: bool)
 
 def _presumed(listing: Mapping[str, Job], owner: str) -> tuple[str, ...] | None:
     """Return the plug-ins that this owner's jobs were made for; None where there are none yet, or they do not agree."""
-    marks = [mark for job in listing.values() if (mark := read_mark(job.description)) and mark.owner == owner and mark.belongs_to(job.name)]
-    found = {mark.plugins for mark in marks if not mark.copy_of_instance}
+    found = {mark.plugins for mark in _marks(listing, owner).values() if not mark.copy_of_instance}
     return found.pop() if len(found) == 1 else None
+
+
+def _marks(listing: Mapping[str, Job], owner: str) -> dict[str, Mark]:
+    """Return the marks of the jobs that `owner` has made, by name."""
+    marks = {name: read_mark(job.description) for name, job in listing.items()}
+    return {name: mark for name, mark in marks.items() if mark and mark.owner == owner and mark.belongs_to(name)}
+
+
+def _leftovers(controller: Controller, listing: Mapping[str, Job], now: float) -> frozenset[str]:
+    """Return the copies that were made a day ago or earlier, and that no build has used since: whoever made them has forgotten them."""
+    copies = {name: mark for name, mark in _marks(listing, controller.settings.owner).items() if mark.copy_of_instance}
+    used = controller.last_builds() if copies else {}
+    found = set()
+    for name, mark in copies.items():
+        build = used.get(name)
+        if build is not None and (build.running or build.started_at is None):
+            continue
+        last = max(mark.made_at, (build.started_at or 0.0) + (build.duration or 0.0) if build else 0.0)
+        if now - last >= _FORGOTTEN:
+            found.add(name)
+    return frozenset(found)

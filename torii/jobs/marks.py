@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from xml.etree import ElementTree
 
 from torii.jobs.definition import OWNERSHIP_MARK, JobSource, RenderedJob
@@ -17,7 +17,8 @@ from torii.jobs.names import COPY, job_name
 from torii.jobs.xml import parse, serialise
 from torii.model.build import BuildRequest
 
-_MARK = re.compile(r"<!-- torii-job (\{.*?\}) -->")
+_MARK = re.compile(r"<!-- torii-job (\{[^<>\n]*\}) -->")
+"""None of `<` and `>` stands in a mark, so that no description takes long to look through."""
 _LARGEST = 64 * 1024
 """Characters of a mark that are read: names have no such length."""
 
@@ -26,7 +27,8 @@ _LARGEST = 64 * 1024
 class Mark:
     """`digest` is that of the job's XML without the mark, which was made for a Jenkins with `plugins` (of those that matter).
 
-    `copy_of_instance` is set where the job is a change's own copy: which Torii made it for its builds, and removes it after them.
+    `copy_of_instance` is set where the job is a change's own copy: which Torii made it for its builds, and removes it after them;
+    `made_at` (seconds since the epoch) is when, 0 where that is not known.
     """
 
     owner: str
@@ -36,6 +38,7 @@ class Mark:
     digest: str
     copy_of_instance: str = ""
     plugins: tuple[str, ...] = ()
+    made_at: int = field(default=0, compare=False)
 
     @property
     def name(self) -> str:
@@ -107,8 +110,10 @@ def _read(text: str) -> Mark | None:
         return None
     if not isinstance(said, dict) or not all(isinstance(said.get(name), str) for name in _NEEDED):
         return None
-    instance, plugins = said.get("copy_of_instance", ""), said.get("plugins", [])
+    instance, plugins, made_at = said.get("copy_of_instance", ""), said.get("plugins", []), said.get("made_at", 0)
     if not isinstance(instance, str) or not isinstance(plugins, list) or not all(isinstance(each, str) for each in plugins):
         return None
+    if not isinstance(made_at, int) or not 0 <= made_at < 1 << 40:
+        return None
     owner, project, branch, job, made_of = (said[name] for name in _NEEDED)
-    return Mark(owner, project, branch, job, made_of, instance, tuple(plugins))
+    return Mark(owner, project, branch, job, made_of, instance, tuple(plugins), made_at)

@@ -72,7 +72,7 @@ class Plan:
 class Scene:
     """What a plan is made of. `listing` are the jobs of one Jenkins by name, `outlines` the jobs of `wanted` as that Jenkins gets them.
 
-    `owner` is who makes plans here; only jobs whose names match `only` count.
+    `owner` is who makes plans here; only jobs whose names match `only` count. `leftovers` are changes' own copies that nothing needs.
     """
 
     listing: Mapping[str, Job]
@@ -80,6 +80,7 @@ class Scene:
     outlines: Sequence[tuple[JobSource, Outline]]
     owner: str
     only: str = "*"
+    leftovers: frozenset[str] = frozenset()
 
 
 def plan(scene: Scene) -> Plan:
@@ -130,14 +131,19 @@ def _clash(job: Job, mark: Mark) -> str:
         return f"{whose}, but {where} is a job that Torii did not make: rename that one, or give Torii a folder of its own"
     if old.owner != mark.owner:
         return f"{whose}, but {where} was made by the Torii that calls itself {old.owner!r} (this one: {mark.owner!r}): give each a folder"
+    if not old.belongs_to(job.name):
+        return f"{whose}, but {where} was renamed or copied by hand from {old.name}: rename that one"
     return ""
 
 
 def _unnamed(job: Job, scene: Scene) -> tuple[Step | None, str]:
     """Return what is to be done about a job that no torii.yml names, and what is to be said of it."""
     mark = read_mark(job.description)
-    if mark is None or mark.owner != scene.owner or mark.copy_of_instance:
+    if mark is None or mark.owner != scene.owner:
         return None, ""
+    if mark.copy_of_instance:
+        words = "it was made for a change, and no build has used it for a day"
+        return (Step(Deed.REMOVE, job.name, mark, words) if job.name in scene.leftovers else None), ""
     if not mark.belongs_to(job.name):
         return None, f"{job.name} was renamed or copied by hand from {mark.name}: it is left alone, and nothing builds it"
     project = next((each for name, each in scene.wanted.projects.items() if name == mark.project), None)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torii.jobs import OWNERSHIP_MARK, JobLibrary, JobSource, Mark, RenderedJob, changed_job_name, digest, mark_of, marked, read_mark
-from torii.jobs.marks import comment
+from torii.jobs.marks import comment, with_mark
 from torii.model.ids import ProjectName
 from torii.model.job import JobDefinition
 
@@ -95,3 +95,17 @@ def test_a_mark_counts_on_the_job_that_was_marked_and_on_no_copy_of_it():
     copy = dataclasses.replace(mark, copy_of_instance="k3f9")
     assert copy.belongs_to(changed_job_name("app--main--unit", b"xml"))
     assert not copy.belongs_to("app--main--unit")
+
+
+def test_no_description_takes_long_to_look_through():
+    assert read_mark("<!-- torii-job {" * 200_000) is None
+    assert read_mark("<!-- torii-job {" + "}" * 1_000_000) is None
+
+
+def test_when_a_copy_was_made_is_told_and_makes_no_mark_another():
+    mark = Mark("torii", "app", "main", "unit", "d", "k3f9", made_at=1_700_000_000)
+    read = read_mark(with_mark("", mark))
+    assert read is not None
+    assert (read, read.made_at) == (Mark("torii", "app", "main", "unit", "d", "k3f9"), 1_700_000_000)
+    for wrong in ("-1", "1e3", '"1"', "9" * 400):
+        assert read_mark(comment(mark).replace("1700000000", wrong)) is None

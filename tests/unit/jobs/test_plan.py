@@ -29,10 +29,12 @@ def job(name: str, marked: Mark | None, buildable: bool = True) -> Job:
     return Job(name, with_mark("", marked) if marked else "by hand", buildable, f"https://ci.example.com/job/{name}/")
 
 
-def planned(*jobs: Job, wanted: Wanted | None = None, sources: tuple[JobSource, ...] = (), only: str = "*") -> Plan:
+def planned(
+    *jobs: Job, wanted: Wanted | None = None, sources: tuple[JobSource, ...] = (), only: str = "*", leftovers: frozenset[str] = frozenset()
+) -> Plan:
     wanted = wanted or Wanted({APP: ProjectJobs(APP, sources)})
     outlines = list(zip(wanted.sources, LIBRARY.outlines(wanted.sources), strict=True))
-    return plan(Scene({each.name: each for each in jobs}, wanted, outlines, "torii", only))
+    return plan(Scene({each.name: each for each in jobs}, wanted, outlines, "torii", only, leftovers))
 
 
 def deeds(found: Plan) -> list[tuple[Deed, str]]:
@@ -118,6 +120,20 @@ def test_a_job_renamed_or_copied_by_hand_is_let_be_and_said():
 def test_a_changes_own_copy_is_nobodys_business_here():
     copy = dataclasses.replace(mark("unit"), copy_of_instance="k3f9")
     assert planned(job(changed_job_name(job_name("app", "main", "unit"), b"x"), copy)) == Plan()
+
+
+def test_a_copy_that_nothing_needs_is_unused():
+    own, name = dataclasses.replace(mark("unit"), copy_of_instance="k3f9"), changed_job_name("app--main--unit", b"x")
+    others = dataclasses.replace(own, owner="other")
+    assert [step.name for step in planned(job(name, own), leftovers=frozenset({name})).unused] == [name]
+    assert planned(job(name, own), only="lib--*", leftovers=frozenset({name})).unused == ()
+    assert planned(job(name, others), leftovers=frozenset({name})).unused == ()
+
+
+def test_a_job_renamed_or_copied_by_hand_to_a_name_that_is_needed_is_a_clash():
+    found = planned(job("app--main--unit", mark("lint")), sources=(source("unit"),))
+    assert found.steps == found.unused == found.unchanged == ()
+    assert "(https://ci.example.com/job/app--main--unit/) was renamed or copied by hand from app--main--lint" in found.clashes[0]
 
 
 def test_a_disabled_job_is_said_and_not_enabled():

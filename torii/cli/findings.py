@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 
 import click
-import structlog
 
+from torii.cli.quiet import quietly
 from torii.model.finding import Finding, Verdict
 
 _MARKS = {Verdict.PASS: "pass", Verdict.WARN: "warn", Verdict.FAIL: "FAIL", Verdict.UNKNOWN: "?"}
@@ -40,17 +39,6 @@ def conclude(findings: Mapping[str, Sequence[Finding]], key: str, as_json: bool)
         click.echo(json.dumps({"ok": not failed, key: said}, indent=2))
     if failed:
         raise click.exceptions.Exit(_NOT_YET)
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Have nothing logged: what is found is printed, and that something was asked for twice is nobody's business here."""
-    before = structlog.get_config()
-    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
 
 
 def _print(finding: Finding) -> None:

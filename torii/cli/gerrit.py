@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from torii.cli.findings import conclude, quietly, show
+from torii.cli.findings import conclude, show
+from torii.cli.quiet import quietly
 from torii.cli.where import configuration, where_options
 from torii.config.secrets import REFERENCE
 from torii.config.settings import GerritConnection, ProjectSettings, Secret, ServerConfig

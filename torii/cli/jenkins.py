@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
 import click
 
+from torii.cli.controllers import chosen, wanted_by, wanted_of
 from torii.cli.findings import conclude, show
 from torii.cli.where import configuration, where_options
 from torii.config.settings import JenkinsSettings, ServerConfig
-from torii.errors import OperatorError, UserError
+from torii.errors import OperatorError
 from torii.gearman import admin
 from torii.gearman.address import servers_of
 from torii.jenkins.check import check
@@ -19,7 +20,7 @@ from torii.jenkins.surroundings import PluginNeed, Surroundings, WantedLabels
 from torii.jenkins.values import Job
 from torii.jobs import plugins
 from torii.jobs.marks import read_mark
-from torii.jobs.wanted import Wanted, WantedReader
+from torii.jobs.wanted import Wanted
 
 _LIMIT = 5.0
 """Seconds for an answer of a Gearman server."""
@@ -55,33 +56,18 @@ def check_command(names: tuple[str, ...], server: Path | None, state: Path | Non
       torii jenkins check ci --read-only
     """
     config = configuration(server, state)
-    chosen = _chosen(config, names)
-    wanted = cache(partial(_wanted, config, chosen))
+    controllers = chosen(config, names)
+    wanted = cache(partial(wanted_by, config, controllers))
     findings = {}
-    for settings in chosen:
+    for settings in controllers:
         title = f"{settings.name} ({settings.url}), as {settings.user}"
         found = check(settings, _surroundings(config, settings, wanted), try_it=not read_only)
         findings[settings.name] = show(title, found, as_json)
     conclude(findings, "jenkins", as_json)
 
 
-def _chosen(config: ServerConfig, names: Sequence[str]) -> list[JenkinsSettings]:
-    there = {settings.name: settings for settings in config.jenkins}
-    if not there:
-        raise UserError("no Jenkins is configured: name the server.yml that has one with --server")
-    for name in names:
-        if name not in there:
-            raise UserError(f"no Jenkins called {name!r} is configured; there is {', '.join(sorted(there))}")
-    return [there[name] for name in dict.fromkeys(names)] if names else list(there.values())
-
-
-def _wanted(config: ServerConfig, chosen: Sequence[JenkinsSettings]) -> Wanted:
-    names = {settings.name for settings in chosen}
-    return WantedReader(config).read([project.name for project in config.projects if names.intersection(project.jenkins)])
-
-
 def _labels(config: ServerConfig, settings: JenkinsSettings, everybody: Callable[[], Wanted]) -> WantedLabels:
-    wanted = everybody().of([project.name for project in config.projects if settings.name in project.jenkins])
+    wanted = wanted_of(config, settings, everybody())
     labels: dict[str, tuple[str, ...]] = {}
     for source in wanted.sources:
         label = source.job.label or ""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
-import structlog
 
+from torii.cli.controllers import chosen, wanted_by, wanted_of
+from torii.cli.quiet import quietly
 from torii.cli.where import configuration, where_options
-from torii.config.settings import ServerConfig
 from torii.errors import ConfigurationError, OperatorError, UserError
 from torii.jenkins import Controller
 from torii.jobs import plugins
@@ -27,7 +26,7 @@ from torii.jobs.plan import Deed, Plan, Step
 from torii.jobs.report import Report
 from torii.jobs.team import open_library, refresh
 from torii.jobs.trace import trace
-from torii.jobs.wanted import Wanted, WantedReader
+from torii.jobs.wanted import Wanted
 from torii.jobs.xml import difference
 
 _AMISS = 1
@@ -49,7 +48,11 @@ class _Wish:
 @click.argument("names", nargs=-1, metavar="[JENKINS]...")
 @where_options
 @click.option("--plan", "plan_only", is_flag=True, help="Print what would be done, with differences of the XML, and do nothing.")
-@click.option("--prune", is_flag=True, help="Also remove jobs that Torii made and nothing names any more.")
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Also remove jobs that Torii made and nothing names any more, and copies made for a change that no build has used for a day.",
+)
 @click.option("--only", metavar="GLOB", default="*", help="Only jobs whose name in Jenkins matches, such as 'app--main--*'.")
 @click.option("--thorough", is_flag=True, help="Compare each job's whole XML, and look for new plug-ins: finds what was changed by hand.")
 @click.option(
@@ -94,19 +97,21 @@ def command(
       torii sync-jobs --explain unit
     """
     config = configuration(server, state)
-    chosen = _chosen(config, names)
-    with _quietly():
+    controllers = [Controller(settings) for settings in chosen(config, names)]
+    with quietly():
         library = open_library(config)
         refresh(config, library)
-        wanted = _wanted(config, chosen)
+        wanted = wanted_by(config, [controller.settings for controller in controllers])
         if explain is not None:
-            _explain(library, wanted, chosen, explain, as_json)
+            _explain(library, wanted, controllers[0], explain, as_json)
             return
         if out is not None:
-            reports = [_export(controller, library, _of(config, controller, wanted), only, out) for controller in chosen]
+            reports = [
+                _export(controller, library, wanted_of(config, controller.settings, wanted), only, out) for controller in controllers
+            ]
         else:
             wish = _Wish(plan_only, prune, only, thorough, as_json)
-            reports = [_sync(controller, library, _of(config, controller, wanted), wish) for controller in chosen]
+            reports = [_sync(controller, library, wanted_of(config, controller.settings, wanted), wish) for controller in controllers]
     _finish(reports, wanted, as_json)
 
 
@@ -141,7 +146,7 @@ def _code(reports: Sequence[Report], wanted: Wanted) -> int:
 def _sync(controller: Controller, library: JobLibrary, wanted: Wanted, wish: _Wish) -> Report:
     where = _where(controller)
     try:
-        found = look(controller, wanted, library, Depth(wish.only, configs=wish.thorough, plugins=wish.thorough))
+        found = look(controller, wanted, library, Depth(wish.only, configs=wish.thorough, plugins=wish.thorough, copies=wish.prune))
         plan = found.plan.pruned() if wish.prune else found.plan
         if wish.plan:
             return Report(controller.name, where, plan, found.lacking, diffs=_diffs(controller, plan.steps))
@@ -193,9 +198,9 @@ def _plugins(controller: Controller) -> tuple[tuple[str, ...], list[str]]:
         controller.close()
 
 
-def _explain(library: JobLibrary, wanted: Wanted, chosen: Sequence[Controller], job: str, as_json: bool) -> None:
+def _explain(library: JobLibrary, wanted: Wanted, controller: Controller, job: str, as_json: bool) -> None:
     sources = wanted.sources
-    present, note = _plugins(chosen[0])
+    present, note = _plugins(controller)
     found = [
         (source, rendered)
         for source, rendered in zip(sources, library.render(sources, present), strict=True)
@@ -219,36 +224,6 @@ def _explain(library: JobLibrary, wanted: Wanted, chosen: Sequence[Controller], 
             click.echo(f"  {line}")
 
 
-def _wanted(config: ServerConfig, chosen: Sequence[Controller]) -> Wanted:
-    names = {controller.name for controller in chosen}
-    return WantedReader(config).read([project.name for project in config.projects if names.intersection(project.jenkins)])
-
-
-def _of(config: ServerConfig, controller: Controller, wanted: Wanted) -> Wanted:
-    return wanted.of([project.name for project in config.projects if controller.name in project.jenkins])
-
-
-def _chosen(config: ServerConfig, names: Sequence[str]) -> list[Controller]:
-    there = {settings.name: settings for settings in config.jenkins}
-    if not there:
-        raise UserError("no Jenkins is configured: name the server.yml that has one with --server")
-    for name in names:
-        if name not in there:
-            raise UserError(f"no Jenkins called {name!r} is configured; there is {', '.join(sorted(there))}")
-    return [Controller(there[name]) for name in (names or there)]
-
-
 def _where(controller: Controller) -> str:
     settings = controller.settings
     return f"{settings.url}, folder {settings.folder}" if settings.folder else settings.url
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Have nothing logged: what is done is printed."""
-    before = structlog.get_config()
-    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
-    try:
-        yield
-    finally:
-        structlog.configure(**before)

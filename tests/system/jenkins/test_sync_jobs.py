@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 
 from tests.support.jobs_lab import MANY, ONE, TWO, JobsLab
 from torii.errors import UserError
+from torii.jobs import Mark, changed_job_name
 from torii.jobs.apply import perform
-from torii.jobs.look import look
+from torii.jobs.look import Depth, look
+from torii.jobs.marks import with_mark
 from torii.jobs.plan import Deed
 from torii.jobs.team import open_library
 from torii.jobs.wanted import WantedReader
@@ -115,6 +118,50 @@ def test_a_job_of_which_a_build_runs_is_pruned_after_that(lab, fake):
     fake.wait_until_over("app--main--lint")
     assert lab.sync("--prune").code == 0
     assert "app--main--lint" not in lab.names()
+
+
+def test_what_waits_or_was_started_by_hand_is_not_pruned_under_its_build(lab, fake):
+    lab.sync()
+    lab.push("app", "main", {"torii.yml": "jobs: {}\npipelines: {}\n"})
+    fake.hold()
+    lab.controller().start("app--main--lint", {"TORII_UUID": ""})
+    fake.wait_for_build("app--main--lint")
+    fake.quiet_down(True)
+    lab.controller().start("app--main--unit", {"TORII_UUID": "u-1"})
+    done = lab.sync("--prune")
+    assert done.out.count("a build of it runs or waits") == 2
+    assert lab.names() == {"app--main--unit", "app--main--lint"}
+
+
+def _copy(fake: FakeJenkins, content: bytes, made_at: float, owner: str = "torii") -> str:
+    """Let a Torii that is no more have made a copy of a job; return its name."""
+    name = changed_job_name("app--main--unit", content)
+    mark = Mark(owner, "app", "main", "unit", "0" * 32, "k3f9", made_at=int(made_at))
+    fake.add_job(name, job_xml("true", description=with_mark("", mark)))
+    return name
+
+
+def test_copies_that_no_build_has_used_for_a_day_are_pruned_and_no_others(lab, fake):
+    lab.sync()
+    now, day = time.time(), 24 * 3600.0
+    old, new, others = _copy(fake, b"old", 0), _copy(fake, b"new", now), _copy(fake, b"others", 0, owner="other")
+    used, busy = _copy(fake, b"used", 0), _copy(fake, b"busy", 0)
+    renamed = "by-hand"
+    fake.add_job(renamed, fake.jobs[old].xml)
+    controller = lab.controller()
+    controller.start(used, {"TORII_UUID": "u-1"})
+    fake.wait_until_over(used)
+    fake.hold()
+    controller.start(busy, {"TORII_UUID": ""})
+    fake.wait_for_build(busy)
+    planned = lab.sync("--plan", "--prune")
+    assert f"remove   {old}: it was made for a change, and no build has used it for a day" in planned.out
+    assert "unused" not in lab.sync().out
+    assert lab.sync("--prune").code == 0
+    assert lab.names() == {"app--main--unit", "app--main--lint", new, others, used, busy, renamed}
+    wanted = WantedReader(lab.config).read([ProjectName("app")])
+    later = look(controller, wanted, open_library(lab.config), Depth(copies=True), lambda: now + day + 60)
+    assert {step.name for step in later.plan.unused} == {new, used}
 
 
 def test_only_what_matches_is_touched(lab):

@@ -85,6 +85,11 @@ class GearmanDispatcher:
             self._jenkins.close(timeout / 4)
         self._client.stop()
 
+    def jobs_changed(self) -> None:
+        """Somebody else, such as a sync, has written jobs in a Jenkins: what is known of them is looked up again. From any thread."""
+        if self._jenkins is not None:
+            self._jenkins.jobs_changed()
+
     # What `Definitions` tells, on its thread.
 
     def ready(self, build: BuildId, function: str) -> None:

@@ -77,6 +77,10 @@ class JenkinsBuilds:
         for desk in self._desks.values():
             desk.stop(share)
 
+    def jobs_changed(self) -> None:
+        """Believe no more of what was known of jobs."""
+        self._jobs.forget()
+
     def runs(self, project: ProjectName) -> bool:
         """Whether builds of `project` are Jenkins'."""
         return bool(self._farm.projects.get(project))

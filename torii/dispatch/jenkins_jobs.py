@@ -136,6 +136,12 @@ class JenkinsJobs:
             self._doubt(place.name)
         self._forget_listings(self._desks)
 
+    def forget(self) -> None:
+        """Somebody else has written jobs: believe no more that any is there."""
+        with self._lock:
+            self._ready.clear()
+        self._forget_listings(self._desks)
+
     def has(self, controller: str, place: Place) -> bool:
         """Whether `controller` is known to have the job just so."""
         return self._shelves[controller].holds(place.name, place.definition)

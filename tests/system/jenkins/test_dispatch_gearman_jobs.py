@@ -13,7 +13,7 @@ from tests.support.gearman_worker import ScriptedWorker
 from tests.support.jenkins_gearman_lab import JENKINS_PACE, JOB, JenkinsLab, changed
 from torii.gearman.admin import functions
 from torii.jobs import job_name
-from torii.jobs.marks import read_mark
+from torii.jobs.marks import mark_of, marked, read_mark
 from torii.model.event import BuildStalled
 from torii.model.ids import ProjectName
 from torii.model.job import JobDefinition
@@ -435,3 +435,14 @@ def test_a_job_renamed_by_hand_to_the_name_of_another_is_made_right(lab):
     mark = read_mark(html.unescape(lab.fake.jobs[JOB].xml.decode()))
     assert mark is not None
     assert mark.job == "unit"
+
+
+def test_a_job_that_a_sync_has_changed_meanwhile_is_made_right_for_a_build_of_before(lab):
+    lab.worker(instant="SUCCESS")
+    assert lab.answers(lab.start(with_script("make old"))) == ["started", "SUCCESS"]
+    new = with_script("make new")
+    rendered = lab.library.rendered(new)
+    lab.fake.add_job(JOB, marked(rendered.xml, mark_of(rendered, new, "torii")))
+    lab.dispatcher.jobs_changed()
+    assert lab.answers(lab.start(with_script("make old"))) == ["started", "SUCCESS"]
+    assert b"make old" in lab.fake.jobs[JOB].xml

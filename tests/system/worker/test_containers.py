@@ -42,6 +42,11 @@ class Engine:
     def calls(self) -> list[tuple[list[str], dict[str, str]]]:
         return [tuple(json.loads(line)) for line in self.calls_file.read_text().splitlines()] if self.calls_file.exists() else []
 
+    def run(self) -> tuple[list[str], dict[str, str]]:
+        """Return how the one container was asked for."""
+        (found,) = [call for call in self.calls() if call[0][0] == "run"]
+        return found
+
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -71,8 +76,8 @@ def test_the_step_runs_in_the_image_with_the_workspace_the_parameters_and_no_net
     )
     assert (record.result, record.artifacts) == (Result.SUCCESS, ("made",)), log
     assert "in app: a 'b'\n{c}\nhello\n" in log.replace("+ cat hello.txt\n", "")
-    (arguments, _), *_ = engine.calls()
-    assert arguments[0] == "run"
+    arguments, _ = engine.run()
+    assert engine.calls()[0][0] == ["rm", "-f", arguments[arguments.index("--name") + 1]]  # left by an earlier run of the same build
     assert arguments[arguments.index("python:3.11") + 1 :][:2] == ["/bin/sh", "-xe"]
     assert arguments[arguments.index("--network") + 1] == "none"
     assert arguments[arguments.index("--user") + 1] == f"{os.getuid()}:{os.getgid()}"
@@ -82,14 +87,14 @@ def test_the_step_runs_in_the_image_with_the_workspace_the_parameters_and_no_net
 
 def test_the_machines_network_is_given_where_the_operator_says_so(lab, engine):
     build(lab, "true\n", settings={"network": Network.HOST})
-    assert "--network" not in engine.calls()[0][0]
+    assert "--network" not in engine.run()[0]
 
 
 def test_nothing_that_a_job_names_reaches_the_engine_itself(lab, engine):
     evil = ("LD_PRELOAD", "CONTAINERS_CONF", "DOCKER_HOST", "PATH", "BASH_ENV", "PYTHONPATH")
     build(lab, 'echo "[$LD_PRELOAD]"\n', variables=tuple((name, "/workspace/evil") for name in evil))
-    (arguments, environment), *_ = engine.calls()
-    assert not [name for name in evil if environment.get(name) == "/workspace/evil"]
+    arguments, _ = engine.run()
+    assert not [name for _, environment in engine.calls() for name in evil if environment.get(name) == "/workspace/evil"]
     assert "LD_PRELOAD=/workspace/evil" in arguments
 
 

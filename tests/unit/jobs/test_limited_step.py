@@ -33,7 +33,7 @@ def ran(text: str, folder: Path, path: str = os.environ["PATH"]) -> subprocess.C
     return subprocess.run([script], cwd=folder / "workspace", env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("status", [0, 1, 7])
+@pytest.mark.parametrize("status", [0, 1, 7, 124, 137])
 def test_its_exit_status_is_the_steps(tmp_path: Path, status: int):
     done = ran(step(f"echo out; exit {status}\n"), tmp_path)
     assert (done.returncode, done.stdout) == (status, "out\n")
@@ -58,6 +58,13 @@ def test_one_that_runs_too_long_is_ended_and_says_so(tmp_path: Path):
     assert "Build timed out (after 1 seconds)" in done.stderr
 
 
+def test_one_that_has_to_be_killed_says_so_too(tmp_path: Path):
+    stubborn = "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n"
+    done = ran(step(stubborn, timeout=1).replace("--kill-after=30", "--kill-after=1"), tmp_path)
+    assert done.returncode == 137
+    assert "Build timed out (after 1 seconds)" in done.stderr
+
+
 def test_where_there_is_no_command_timeout_it_runs_and_says_so(tmp_path: Path):
     (tmp_path / "bin").mkdir()
     for name in ("sh", "cat", "mktemp", "rm", "echo"):
@@ -69,12 +76,15 @@ def test_where_there_is_no_command_timeout_it_runs_and_says_so(tmp_path: Path):
 
 ENGINE = """#!/bin/sh
 [ "$1" = rm ] && { echo "$*" >>"$WORKSPACE/../removed"; exit 0; }
+echo run >>"$WORKSPACE/../removed"
 for word; do last=$word; done
 exec /bin/sh -xe "$last"
 """
 
 
-@pytest.mark.parametrize(("run", "timeout", "status"), [("echo in", 60, 0), ("exit 7", 60, 7), ("sleep 600", 1, 124)])
+@pytest.mark.parametrize(
+    ("run", "timeout", "status"), [("echo in", 60, 0), ("exit 7", 60, 7), ("exit 137", 60, 137), ("sleep 600", 1, 124)]
+)
 def test_a_container_is_ended_and_removed_as_well(tmp_path: Path, run: str, timeout: int, status: int):
     (tmp_path / "bin").mkdir()
     engine = tmp_path / "bin" / "podman"
@@ -83,7 +93,8 @@ def test_a_container_is_ended_and_removed_as_well(tmp_path: Path, run: str, time
     done = ran(step(run, timeout, "debian:12"), tmp_path, f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     assert done.returncode == status
     assert ("Build timed out" in done.stderr) == (status == 124)
-    assert (tmp_path / "removed").exists() == (status == 124)
+    did = [line.split()[0] for line in (tmp_path / "removed").read_text().splitlines()]
+    assert did == ["rm", "run", *(["rm"] if status == 124 else [])]
     assert list((tmp_path / "workspace").iterdir()) == []
 
 

@@ -68,6 +68,12 @@ def test_a_push_is_heard_of_at_once_through_the_hook(lab, gearman, listening):
     assert lab.wait_for("a", Cause.PATCHSET_CREATED)
 
 
+def test_whoever_pushed_sees_nothing_of_it_where_all_is_well(lab, gearman, listening):
+    command = [*shlex.split(TORII), "notify", "app", *options(lab, gearman)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_without_a_project_all_are_looked_at(lab, gearman, listening):
     quietly(lab)
     lab.push_change("a")

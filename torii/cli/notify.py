@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from torii.cli.quiet import quietly
 from torii.errors import OperatorError, ToriiError
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def command(project: str | None, server: Path | None, state: Path | None, url: s
       torii notify --url gearman.example.com:4730 --key file:/etc/torii/gearman.key
     """
     try:
-        _notify(project, server, state, url, key)
+        with quietly():  # whoever pushed sees what is written here
+            _notify(project, server, state, url, key)
     except ToriiError as error:
         if strict:
             raise

@@ -70,7 +70,7 @@ def build_words(build: BuildView, now: float) -> str:
     else:
         words = build.state
     attempt = f" (attempt {build.attempt})" if build.attempt > 1 else ""
-    reason = f": {build.reason}" if build.reason else ""
+    reason = f": {build.reason}" if build.reason and build.reason not in words else ""  # the tests may have said it
     return clean_line(f"{words}{attempt}{reason}") + ("" if build.voting else " (non-voting)")
 
 

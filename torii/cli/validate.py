@@ -138,16 +138,24 @@ def _server(config: ServerConfig) -> Iterator[str]:
     servers = [f"{host}:{port}" for host, port in config.gearman.servers]
     gearman = listed(servers) if servers else f"embedded on {config.gearman.host}:{config.gearman.port}"
     yield f"  gearman {gearman}; pages on {config.web.host}:{config.web.port}"
-    yield f"  {config.worker.executors} builds at once ({listed(config.worker.labels)}); {config.mergers} mergers"
+    yield f"  {_counted(config.worker.executors, 'build')} at once ({listed(config.worker.labels)}); {_counted(config.mergers, 'merger')}"
+    for controller in config.jenkins:
+        where = f"{controller.url}, folder {controller.folder}" if controller.folder else controller.url
+        yield f"  Jenkins {controller.name}: {where}; builds are started by {controller.dispatch.value}"
     for pipeline in config.pipelines:
         causes = listed(dict.fromkeys(trigger.cause.value for trigger in pipeline.triggers))
         facts = ["merges"] * pipeline.merges + ["trusted"] * pipeline.trusted
         yield f"  pipeline {pipeline.name}: {', '.join([pipeline.manager.value, *facts])}; on {causes}"
     for project in config.projects[:_SCREEN]:
         merges = f"{project.path} on {project.connection}" if project.path else project.spec.merge_mode.value
-        yield f"  project {project.name}: {project.url} ({merges})"
+        builds = f"; builds in Jenkins: {listed(project.jenkins, 6)}" if project.jenkins else ""
+        yield f"  project {project.name}: {project.url} ({merges}){builds}"
     if len(config.projects) > _SCREEN:
         yield f"  ... and {len(config.projects) - _SCREEN} more projects"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _json(finding: Finding) -> dict[str, Any]:

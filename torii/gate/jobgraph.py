@@ -22,7 +22,7 @@ _BUILDS = uuid.UUID("6f0f2a5c-6a0b-5c6e-9d57-3f1f6f2f9b11")
 class Selection:
     """The jobs of a build set, each with whether the branch's own `torii.yml` defines it just so; `left_out` says why others do not run.
 
-    `instead` says which run as the branch has them, not as the change has.
+    `instead` says which run as the branch has them, not as the change has, or not at all before the change has landed.
     """
 
     jobs: tuple[tuple[JobDefinition, bool], ...]
@@ -46,7 +46,9 @@ def select(staged: Staged, pipeline: PipelineName, subject: Subject, own_jobs: b
         if not synced and not own_jobs and not isinstance(subject, BranchState):
             before = tip.get(asked.name)
             if before is None:
-                left_out.append(f"{asked.name} does not run: {pipeline} runs no job that a change adds before that has landed")
+                words = f"{asked.name} does not run: {pipeline} runs no job that a change adds before that has landed"
+                left_out.append(words)
+                instead.append(words)
                 continue
             instead.append(f"{asked.name} runs as {subject.branch} has it: {pipeline} does not run a job as a change alters it")
             job, synced = before, True

@@ -93,6 +93,16 @@ def test_status_shows_each_change_its_place_its_builds_and_why(store, state):
     assert lines[8].startswith("Nothing in check, ")
 
 
+def test_how_many_tests_failed_is_said_once(store, state):
+    unstable = {"state": "done", "result": Result.UNSTABLE, "duration": 4.0, "tests": TestSummary(9, 1, 0, ("test_login",))}
+    counted = build(1, "counted", reason="1 of 9 tests failed", **unstable)
+    other = build(1, "other", reason="the disk was full", **unstable)
+    store.append([], Records((item(1),), (counted, other), ()))
+    lines = run(status.command, state).splitlines()
+    assert lines[3] == "     counted: UNSTABLE in 4s, 1 of 9 tests failed (test_login)  http://127.0.0.1/builds/1-counted"
+    assert lines[4].startswith("     other: UNSTABLE in 4s, 1 of 9 tests failed (test_login): the disk was full  ")
+
+
 def test_status_is_json_where_that_is_asked_for(store, state):
     queue(store)
     with acquire_lease(state):

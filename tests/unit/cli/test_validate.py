@@ -95,3 +95,23 @@ def test_a_large_file_is_summed_up_on_one_screen(tmp_path: Path) -> None:
     lines = run(file).output.splitlines()
     assert len(lines) < 25
     assert "  in no pipeline: idle" in lines
+
+
+def test_a_server_file_with_jenkins_says_whose_builds_run_there(tmp_path: Path) -> None:
+    file = tmp_path / "server.yml"
+    file.write_text(
+        "mergers: 1\n"
+        "jenkins:\n"
+        "  ci: {url: https://ci.example.com/jenkins, token: env:TOKEN, folder: team/torii}\n"
+        "  old: {url: https://old.example.com, token: env:TOKEN, dispatch: rest}\n"
+        "connections: {here: {url: ./repositories}}\n"
+        "projects: {app: {jenkins: ci}, lib: {jenkins: old}, tool: {jenkins: []}}\n"
+    )
+    result = run(file)
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert "  2 builds at once (linux); 1 merger" in lines
+    assert "  Jenkins ci: https://ci.example.com/jenkins, folder team/torii; builds are started by gearman" in lines
+    assert "  Jenkins old: https://old.example.com; builds are started by rest" in lines
+    assert f"  project app: {tmp_path}/repositories/app (merge-if-necessary); builds in Jenkins: ci" in lines
+    assert f"  project tool: {tmp_path}/repositories/tool (merge-if-necessary)" in lines

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.asking import ask
 from tests.support.pages import COLOURFUL, HOSTILE, PIPELINES, REVIEW, Afternoon, build_id, fill
-from torii.model.build import Result
+from torii.model.build import Result, TestSummary
 from torii.results import layout
 from torii.results.record import BuildRecord, encode
 from torii.runtime.ports import Health
@@ -223,9 +223,12 @@ def test_a_build_links_to_where_it_ran(tmp_path):
     build = afternoon.build(afternoon.item(1, "review:12", "Fix"), "unit")
     app = Guard(make_app(afternoon.store, afternoon.blobs), ())
     afternoon.put(replace(build, url="https://jenkins.example.com/job/unit/7/"))
-    assert 'href="https://jenkins.example.com/job/unit/7/"' in ask(app, f"/builds/{build.id}").text
+    text = ask(app, f"/builds/{build.id}").text
+    assert '<dt>In Jenkins</dt><dd><a href="https://jenkins.example.com/job/unit/7/"' in text
+    afternoon.put(replace(build, url="https://farm.example.com/7"))
+    assert '<dt>Also at</dt><dd><a href="https://farm.example.com/7"' in ask(app, f"/builds/{build.id}").text
     afternoon.put(replace(build, url=f"https://torii.example.com/builds/{build.id}"))
-    assert "Also at" not in ask(app, f"/builds/{build.id}").text
+    assert "<dt>Also at" not in ask(app, f"/builds/{build.id}").text
     afternoon.close()
 
 
@@ -243,6 +246,19 @@ def test_a_build_that_ended_in_jenkins_links_there_and_to_what_stayed_there(tmp_
     afternoon.blobs.put(layout.record(build.id), encode(replace(record, url="javascript:alert(1)//")))
     text = ask(app, f"/builds/{build.id}").text
     assert "javascript" not in text and "dist/größe 1.txt" in text
+    afternoon.close()
+
+
+def test_how_many_tests_failed_stands_on_a_builds_page_once(tmp_path):
+    afternoon = Afternoon(tmp_path)
+    tests = TestSummary(2, 1, 0, ("shop.tea",))
+    done = {"result": Result.UNSTABLE, "reason": "1 of 2 tests failed", "tests": tests}
+    build = afternoon.build(afternoon.item(1, "review:12", "Fix"), "unit", "done", **done)
+    app = Guard(make_app(afternoon.store, afternoon.blobs), ())
+    afternoon.blobs.put(layout.record(build.id), encode(BuildRecord(Result.UNSTABLE, detail="1 of 2 tests failed", tests=tests)))
+    assert ask(app, f"/builds/{build.id}").text.count("1 of 2 tests failed") == 1
+    afternoon.put(replace(build, reason="the disk was full"))
+    assert "the disk was full" in ask(app, f"/builds/{build.id}").text
     afternoon.close()
 
 

@@ -106,7 +106,7 @@ class Controller:
         """Return the newest build of `job` (or else its item in the queue) whose TORII_UUID is `uuid`, None where there is neither.
 
         Of a job's builds the newest 1,000 are looked through. Takes a moment longer where there is none: one that has just left the queue
-        is not to be seen at once.
+        is not to be seen at once. A build comes without its causes and artifacts.
         """
         for attempt in range(2):
             if attempt:
@@ -118,9 +118,12 @@ class Controller:
         return self._find_build(job, uuid, "allBuilds", _RECENT, _OLDER)
 
     def recent(self, job: str) -> dict[str, Build]:
-        """Return the newest 1,000 builds of `job` that have a TORII_UUID, by that, in one request; none where there is no such job."""
+        """Return the newest 1,000 builds of `job` that have a TORII_UUID, by that, in one request; none where there is no such job.
+
+        They come without their causes and artifacts.
+        """
         try:
-            found = self._api.json(api.JOB, job, f"allBuilds[{reading.BUILD_TREE}]{{0,{_OLDER}}}")
+            found = self._api.json(api.JOB, job, f"allBuilds[{reading.BUILDS_TREE}]{{0,{_OLDER}}}")
         except JenkinsMissingError:
             return {}
         builds = [
@@ -294,7 +297,7 @@ class Controller:
 
     def _find_build(self, job: str, uuid: BuildId, builds: str, first: int, last: int) -> Build | None:
         try:
-            found = self._api.json(api.JOB, job, f"{builds}[{reading.BUILD_TREE}]{{{first},{last}}}")
+            found = self._api.json(api.JOB, job, f"{builds}[{reading.BUILDS_TREE}]{{{first},{last}}}")
         except JenkinsMissingError:
             return None
         for each in reading.many(found, builds):

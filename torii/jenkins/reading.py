@@ -13,8 +13,10 @@ from torii.model.build import Result, TestSummary
 UUID = "TORII_UUID"
 """The parameter that says which of Torii's builds a build is."""
 
-_ACTIONS = "actions[parameters[name,value],causes[shortDescription]]"
-BUILD_TREE = f"number,url,building,result,timestamp,duration,builtOn,description,artifacts[relativePath],{_ACTIONS}"
+_BUILD = "number,url,building,result,timestamp,duration,builtOn,description"
+BUILD_TREE = f"{_BUILD},artifacts[relativePath],actions[parameters[name,value],causes[shortDescription]]"
+BUILDS_TREE = f"{_BUILD},actions[parameters[name,value]]"
+"""Of many builds at once: the artifacts of a thousand may be more than any reply holds."""
 RUNNING_TREE = "number,url,building,result,timestamp,actions[parameters[name,value]]"
 LAST_TREE = "number,url,building,result,timestamp,duration"
 JOB_TREE = "name,description,buildable,url"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,20 @@ def test_a_build_is_stopped_and_stopping_it_twice_does_no_harm(fake: FakeJenkins
     controller.stop("unit", 1)
     controller.stop("unit", 99)
     assert controller.build("unit", 1).result is Result.ABORTED  # type: ignore[union-attr]  # it is there
+
+
+def test_a_build_among_many_comes_without_its_artifacts(fake: FakeJenkins, monkeypatch: pytest.MonkeyPatch) -> None:
+    controller = opened(fake, monkeypatch)
+    controller.create("unit", job_xml("echo made >made.txt", artifacts="*.txt").encode())
+    controller.start("unit", parameters("u1"))
+    fake.wait_until_over("team/torii/unit", 1)
+    build = controller.build("unit", 1)
+    assert build is not None
+    assert build.artifacts == ("made.txt",)
+    few = dataclasses.replace(build, artifacts=(), causes=())
+    assert controller.find("unit", BuildId("u1")) == few
+    assert controller.recent("unit") == {"u1": few}
+    assert controller.last_builds()["unit"].number == 1
 
 
 def test_the_nodes_and_plug_ins_are_read(fake: FakeJenkins, monkeypatch: pytest.MonkeyPatch) -> None:

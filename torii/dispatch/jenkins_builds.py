@@ -52,7 +52,8 @@ class JenkinsBuilds:
         self._definitions = definitions
         self._farm = farm
         self._gatherer = farm.gatherer
-        used = {name for names in farm.projects.values() for name in names}
+        self._projects = {project: tuple(name for name in names if name in farm.controllers) for project, names in farm.projects.items()}
+        used = {name for names in self._projects.values() for name in names}
         controllers = {name: controller for name, controller in farm.controllers.items() if name in used}
         self._desks = {name: Desk(controller) for name, controller in controllers.items()}
         self._jobs = JenkinsJobs(self._desks, library, farm.instance, self, tower.pace)
@@ -83,11 +84,11 @@ class JenkinsBuilds:
 
     def runs(self, project: ProjectName) -> bool:
         """Whether builds of `project` are Jenkins'."""
-        return bool(self._farm.projects.get(project))
+        return bool(self._projects.get(project))
 
     def controllers(self, flight: Flight) -> Sequence[str]:
         """Return the names of those that may run `flight`."""
-        return self._farm.projects[flight.request.project]
+        return self._projects[flight.request.project]
 
     def case(self, flight: Flight) -> Case:
         """Return what is known of `flight` besides."""

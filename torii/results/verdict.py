@@ -2,7 +2,8 @@
 
 Whether a failure is the change's is decided here, so the signs of a lost agent or controller are narrow: a trace that Jenkins itself
 wrote (it ends in the frames of its executor), about a channel that broke, with nothing after it but what Jenkins writes when it closes
-a build. Whatever a build prints is the build's own affair.
+a build. Whatever a build prints is the build's own affair. A checkout that failed is no failure of the change either: no step of it has
+run, which shows in that Jenkins names no step that failed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ _BROKEN = re.compile(
 )
 _SHUT_DOWN = re.compile(r"\bIllegalStateException: Jenkins(?:\.instance is missing| has not been started, or was already shut down)")
 _OFFLINE = re.compile(r"(?:Agent|Slave) went offline during the build$")
+_CHECKOUT = re.compile(
+    r"ERROR: (?P<what>Error (?:fetching|cloning) remote repo '.*|Couldn't find any revision to build\..*"
+    r"|Maximum checkout retry attempts reached, aborting)$"
+)
+"""What the Git plug-in says where it could not check the commit out."""
 _CLOSING = re.compile(
     r"$"
     r"|Finished: [A-Z_]+$"
@@ -53,7 +59,7 @@ def verdict(build: Build, tail: str) -> tuple[Result, str]:
         return result, _timed_out(tail) if result is Result.TIMED_OUT else ""
     lines = tail.split("\n")
     if result in (Result.ABORTED, Result.FAILURE):
-        if lost := _lost(lines, build.node):
+        if lost := _lost(lines, build.node) or _not_checked_out(lines):
             return Result.LOST, lost
         if result is Result.ABORTED and (timed_out := _timed_out(tail)):
             return Result.TIMED_OUT, timed_out
@@ -77,6 +83,16 @@ def _lost(lines: list[str], node: str) -> str:
             if any(_BROKEN.search(each) for each in trace):
                 return f"{where} was lost in the build: {_heading(trace)}"
         elif not (_CLOSING.match(line) or _FRAME.match(line) or _HEADING.match(line)):
+            return ""
+    return ""
+
+
+def _not_checked_out(lines: list[str]) -> str:
+    """Return how the checkout failed, empty where nothing shows that it did."""
+    for line in reversed(lines):
+        if found := _CHECKOUT.match(line):
+            return clean_line(f"the tested commit could not be checked out: {found['what']}", _DETAIL_LIMIT)
+        if _STEP.match(line) or not _CLOSING.match(line):
             return ""
     return ""
 

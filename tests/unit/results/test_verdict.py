@@ -112,6 +112,37 @@ def test_what_jenkins_does_after_a_lost_step_hides_nothing():
     assert verdict(build(Result.FAILURE), tail)[0] is Result.LOST
 
 
+NOT_FETCHED = """\
+Running as SYSTEM
+ERROR: Error fetching remote repo 'origin'
+hudson.plugins.git.GitException: Failed to fetch from https://git.example.com/app
+\tat hudson.plugins.git.GitSCM.fetchFrom(GitSCM.java:999)
+\tat hudson.model.Executor.run(Executor.java:449)
+Caused by: hudson.plugins.git.GitException: Command "git fetch" returned status code 128:
+stderr: fatal: unable to access 'https://git.example.com/app/': Could not resolve host: git.example.com
+
+ERROR: Error fetching remote repo 'origin'
+Archiving artifacts
+Recording test results
+Finished: FAILURE
+"""
+
+
+def test_a_checkout_that_fails_blames_no_change():
+    build = Build("unit", 1, "", Result.FAILURE)
+    words = "the tested commit could not be checked out: Error fetching remote repo 'origin'"
+    assert verdict(build, NOT_FETCHED) == (Result.LOST, words)
+    gone = "ERROR: Couldn't find any revision to build. Verify the repository and branch configuration for this job.\nFinished: FAILURE\n"
+    assert verdict(build, gone)[0] is Result.LOST
+
+
+def test_a_build_that_speaks_of_a_failed_checkout_itself_is_a_failure():
+    build = Build("unit", 1, "", Result.FAILURE)
+    own = "+ make\nERROR: Error fetching remote repo 'origin'\nBuild step 'Execute shell' marked build as failure\nFinished: FAILURE\n"
+    assert verdict(build, own)[0] is Result.FAILURE
+    assert verdict(build, "ERROR: Error fetching remote repo 'origin'\n+ make\nFinished: FAILURE\n")[0] is Result.FAILURE
+
+
 def test_a_failure_says_which_step_failed_and_what_jenkins_says_of_it():
     assert verdict(build(Result.FAILURE), FAILED) == (Result.FAILURE, "the step 'Execute shell' failed")
     tail = "ERROR: Couldn't find any revision to build. Verify the repository and branch configuration for this job.\nFinished: FAILURE\n"

@@ -159,7 +159,8 @@ class Work:
                 build.say("Build was aborted")
                 return "ABORTED"
             case Result.LOST:
-                build.say(f"FATAL: {record.detail}")
+                build.say(record.detail)
+                build.say("ERROR: Error fetching remote repo 'origin'")
                 return "FAILURE"
             case Result.FAILURE:
                 build.say("Build step 'Execute shell' marked build as failure")

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from torii.jobs.template import JobTemplates
 
 _KEPT = 20_000
-"""Rendered jobs kept: some 100 MB at most, and more than a farm of 1,000 projects has."""
+"""Rendered jobs kept at most: more than a farm of 1,000 projects has."""
+
+_HELD = 128 * 1024 * 1024
+"""Bytes of XML kept at most: a change may bring jobs of any length, and many of them."""
 
 _Key = tuple[JobSource, tuple[str, ...]]
 
@@ -30,14 +33,15 @@ class JobLibrary:
 
     `url` is where Torii's pages are, for the link in each description. `files` are the templates and macros: Torii's own where none are
     given. What is rendered differs by the plug-ins that a Jenkins has (see `torii.jobs.plugins`); a job's name never does. `memo` remembers
-    from one process to the next what jobs came to.
+    from one process to the next what jobs came to; `most` bytes of XML are kept in memory.
     """
 
-    def __init__(self, url: str | None = None, files: JobFiles | None = None, memo: Memo | None = None) -> None:
+    def __init__(self, url: str | None = None, files: JobFiles | None = None, memo: Memo | None = None, most: int = _HELD) -> None:
         self.url = url
         self._memo = memo or Memo()
         self._lock = threading.Lock()
         self._made: OrderedDict[_Key, RenderedJob] = OrderedDict()
+        self._most, self._held = most, 0
         self._files = files or own_files()
         self._templates: JobTemplates | None = None
 
@@ -53,6 +57,7 @@ class JobLibrary:
         with self._lock:
             self._files, self._templates = files, None
             self._made.clear()
+            self._held = 0
 
     def warm_up(self) -> None:
         """Do now what would make the first job slow."""
@@ -67,6 +72,8 @@ class JobLibrary:
         present = relevant(plugins)
         with self._lock:
             known = {job: self._made[job, present] for job in jobs if (job, present) in self._made}
+            for job in known:
+                self._made.move_to_end((job, present))
         missing = [job for job in dict.fromkeys(jobs) if job not in known]
         if missing:
             known |= self._make(missing, present)
@@ -126,7 +133,14 @@ class JobLibrary:
             made |= {named[name]: RenderedJob(name, data, named[name].job.label, plugins) for name, data in xml}
         with self._lock:
             if files is self._files:
-                self._made.update({(source, plugins): job for source, job in made.items()})
-            while len(self._made) > _KEPT:
-                self._made.popitem(last=False)
+                self._keep({(source, plugins): job for source, job in made.items()})
         return made
+
+    def _keep(self, made: dict[_Key, RenderedJob]) -> None:
+        """Remember what was made, and forget what was not asked for the longest. With the lock held."""
+        news = {key: job for key, job in made.items() if key not in self._made}
+        self._made.update(news)
+        self._held += sum(len(job.xml) for job in news.values())
+        while len(self._made) > _KEPT or self._held > self._most:
+            _, gone = self._made.popitem(last=False)
+            self._held -= len(gone.xml)

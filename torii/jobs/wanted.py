@@ -32,6 +32,8 @@ CHANGES = (f"{HEADS}review/", f"{HEADS}gate/")
 
 _AT_ONCE = 8
 _LARGEST = 1024 * 1024
+_TOO_LARGE = b"#" * (_LARGEST + 1)
+"""What stands for a `torii.yml` that is larger: it is refused for its size alone."""
 _ATTEMPTS = 3
 
 
@@ -148,22 +150,30 @@ class _ProjectReader:
         return {ref.removeprefix(HEADS): tip for ref, tip in heads.items()}
 
     def _read(self, tips: Iterable[Sha]) -> dict[Sha, bytes | None]:
-        """Return the `torii.yml` of each of `tips`, None where there is none."""
+        """Return the `torii.yml` of each of `tips`, None where there is none. One text that many have is read once, one too large not."""
         wanted = list(dict.fromkeys(tips))
         given = "".join(f"{tip}:{CONFIG_NAME}\n" for tip in wanted).encode()
+        listed = self._mirror.run("cat-file", "--batch-check=%(objecttype) %(objectsize) %(objectname)", "--buffer", given=given).stdout
+        words = {tip: line.decode("utf-8", "replace").split(" ") for tip, line in zip(wanted, listed.split(b"\n"), strict=False)}
+        sizes = {found[2]: int(found[1]) for found in words.values() if found[0] == "blob"}
+        texts = {name: _TOO_LARGE for name, size in sizes.items() if size > _LARGEST}
+        texts |= self._contents({name: size for name, size in sizes.items() if size <= _LARGEST})
+        return {tip: texts[found[2]] if found[0] == "blob" else None for tip, found in words.items()}
+
+    def _contents(self, sizes: Mapping[str, int]) -> dict[str, bytes]:
+        """Return the contents of the blobs with these names and sizes."""
+        if not sizes:
+            return {}
+        given = "".join(f"{name}\n" for name in sizes).encode()
         answer = self._mirror.run("cat-file", "--batch", "--buffer", given=given).stdout
-        found: dict[Sha, bytes | None] = {}
+        found = {}
         at = 0
-        for tip in wanted:
-            header, _, _ = answer[at : at + 2048].partition(b"\n")
-            at += len(header) + 1
-            words = header.rsplit(b" ", 2)
-            if len(words) != 3 or not words[2].isdigit():
-                found[tip] = None
-                continue
-            size = int(words[2])
-            # One byte too many is enough for it to be found too large.
-            found[tip] = answer[at : at + min(size, _LARGEST + 1)] if words[1] == b"blob" else None
+        for name, size in sizes.items():
+            header = f"{name} blob {size}\n".encode()
+            if not answer.startswith(header, at):
+                raise GitError(f"git does not give {CONFIG_NAME} {name} of {self._project.name}, which it has just listed")
+            at += len(header)
+            found[name] = answer[at : at + size]
             at += size + 1
         return found
 

@@ -126,6 +126,18 @@ def test_many_jobs_come_back_in_order_and_the_second_time_from_memory(library):
     assert all(one is two for one, two in zip(first, library.render(sources), strict=True))
 
 
+def test_no_more_of_them_is_kept_than_there_is_room_for():
+    sources = [JobSource(ProjectName("app"), "main", JobDefinition(f"job{number}", "x" * 10_000)) for number in range(20)]
+    library = JobLibrary(most=100_000)
+    made = library.render(sources[:4])
+    for source in sources[4:]:
+        library.render([source])
+        assert library.render([sources[0]])[0] is made[0]  # what is asked for stays
+    again = library.render(sources[:4])
+    assert again == made
+    assert all(anew is not before for anew, before in zip(again[1:], made[1:], strict=True))
+
+
 def test_two_definitions_of_one_job_can_be_rendered_together(library):
     one, two = library.render([source(UNIT), source(dataclasses.replace(UNIT, run="make other\n"))])
     assert one.name == two.name

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,19 @@ def test_a_folder_called_torii_yml_is_none(lab):
     lab.add("app")
     lab.push("app", "main", {"torii.yml/file": "x"})
     assert read(lab).mistakes == []
+
+
+def test_what_many_branches_have_in_common_or_is_too_large_is_not_held_many_times(lab):
+    long, huge = f"# {'long ' * 100_000}\n{ONE}", f"# {'huge ' * 4_000_000}\n{ONE}"
+    lab.add("app", main=long, huge=huge)
+    for number in range(60):
+        lab.push("app", f"b{number}", {"torii.yml": long, "number": str(number)})
+    tracemalloc.start()
+    try:
+        found = read(lab)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(found.sources) == 61
+    assert len(found.mistakes) == 1
+    assert most < 16 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""Starts and stops builds. One backend so far: Gearman, which Torii's own workers and Jenkins' Gearman plug-in both speak."""
+"""Starts and stops builds: over Gearman, which Torii's own workers and Jenkins' Gearman plug-in speak, or by Jenkins' REST alone."""
 
 from torii.dispatch.gearman import GearmanDispatcher
 

@@ -106,7 +106,9 @@ def plan(scene: Scene) -> Plan:
             old = read_mark(job.description)
             same = old is not None and (old.digest, old.plugins) == (mark.digest, mark.plugins)
             if same and not job.buildable:
-                notes.append(f"{job.name} is disabled, by hand: no build of it starts until somebody enables it in Jenkins")
+                notes.append(
+                    f"{job.name} is disabled, by hand: Torii enables it before its next build; with `sync: false`, only --thorough does"
+                )
             step = Step(Deed.CHANGE, outline.name, mark, "its torii.yml, a template or the plug-ins changed", source)
             (unchanged if same else steps).append(step)
     unused = []

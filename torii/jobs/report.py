@@ -58,7 +58,8 @@ class Report:
         if self.plan.unused:
             named = ", ".join(step.name for step in self.plan.unused[:_SHOWN])
             more = f" and {len(self.plan.unused) - _SHOWN} more" if len(self.plan.unused) > _SHOWN else ""
-            yield f"  unused   {named}{more}: made by Torii, and nothing names them any more; --prune removes them"
+            them = "it" if len(self.plan.unused) == 1 else "them"
+            yield f"  unused   {named}{more}: made by Torii, and nothing names {them} any more; --prune removes {them}"
         yield f"  {self._summary(self.plan)}"
 
     def _planned(self, plan: Plan) -> Iterator[str]:

@@ -139,7 +139,9 @@ def test_a_job_renamed_or_copied_by_hand_to_a_name_that_is_needed_is_a_clash():
 def test_a_disabled_job_is_said_and_not_enabled():
     found = planned(job("app--main--unit", mark("unit"), buildable=False), sources=(source("unit"),))
     assert found.steps == ()
-    assert found.notes == ("app--main--unit is disabled, by hand: no build of it starts until somebody enables it in Jenkins",)
+    assert found.notes == (
+        "app--main--unit is disabled, by hand: Torii enables it before its next build; with `sync: false`, only --thorough does",
+    )
 
 
 def test_a_job_made_for_other_plugins_is_made_anew_though_its_xml_is_the_same():

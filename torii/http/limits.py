@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ class Limits:
 
     @contextmanager
     def after(self, seconds: float, end: Callable[[], None]) -> Iterator[None]:
-        """Call `end` where the block still goes on after `seconds`."""
+        """Call `end` where the block still goes on after `seconds`; once it is left, `end` has been called or never is."""
         key, deadline = object(), time.monotonic() + seconds
         with self._changed:
             self._watched[key] = (deadline, end)
@@ -40,7 +41,6 @@ class Limits:
     def _run(self) -> None:
         idle_since = time.monotonic()
         while True:
-            passed: list[Callable[[], None]] = []
             with self._changed:
                 now = time.monotonic()
                 if self._watched:
@@ -51,13 +51,12 @@ class Limits:
                 for key, (deadline, end) in list(self._watched.items()):
                     if deadline <= now:
                         del self._watched[key]
-                        passed.append(end)
-                if not passed:
-                    next_one = min((deadline for deadline, _ in self._watched.values()), default=idle_since + _IDLE)
-                    self._wakes_at = next_one
-                    self._changed.wait(max(0.0, next_one - now))
-            for end in passed:
-                end()
+                        # With the lock held: who leaves the block then knows that nothing of his will be ended any more.
+                        with contextlib.suppress(Exception):  # whatever it is, the next one is ended all the same
+                            end()
+                next_one = min((deadline for deadline, _ in self._watched.values()), default=idle_since + _IDLE)
+                self._wakes_at = next_one
+                self._changed.wait(max(0.0, next_one - time.monotonic()))
 
 
 LIMITS = Limits()

@@ -36,3 +36,24 @@ def test_one_thread_watches_over_all() -> None:
         assert threading.active_count() == before + 1
     with limits.after(60, lambda: None):
         assert threading.active_count() == before + 1
+
+
+def test_once_the_block_is_left_nothing_is_ended_any_more() -> None:
+    limits, began, over = Limits(), threading.Event(), threading.Event()
+    ended = []
+
+    def end() -> None:
+        began.set()
+        over.wait(10)
+        ended.append("it")
+
+    with limits.after(0.05, end):
+        assert began.wait(10)
+        threading.Timer(0.2, over.set).start()
+    assert ended == ["it"]
+
+
+def test_one_that_cannot_be_ended_keeps_no_other_from_its_end() -> None:
+    limits, ended = Limits(), threading.Event()
+    with limits.after(0.05, lambda: 1 / 0), limits.after(0.1, ended.set):  # type: ignore[arg-type]  # it returns nothing
+        assert ended.wait(10)

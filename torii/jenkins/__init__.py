@@ -2,6 +2,7 @@
 
 from torii.jenkins.controller import Controller
 from torii.jenkins.errors import (
+    JenkinsElsewhereError,
     JenkinsError,
     JenkinsExistsError,
     JenkinsInvalidError,
@@ -15,6 +16,7 @@ __all__ = [
     "About",
     "Build",
     "Controller",
+    "JenkinsElsewhereError",
     "JenkinsError",
     "JenkinsExistsError",
     "JenkinsInvalidError",

@@ -232,7 +232,7 @@ class Controller:
         return dataclasses.replace(counts, failing=reading.failing_tests(report))
 
     def artifact(self, job: str, number: int, path: str) -> Iterator[bytes]:
-        """Yield an artifact's bytes, in pieces, decoded. Raises JenkinsMissingError."""
+        """Yield an artifact's bytes, in pieces, decoded. Raises JenkinsMissingError; JenkinsElsewhereError where another host has it."""
         if any(part in ("", ".", "..") for part in path.split("/")):
             raise JenkinsMissingError(f"{path!r} can be no artifact of {job} #{number}")
         stream = self._api.stream(api.ARTIFACT, job, number=number, artifact=path)

@@ -41,6 +41,10 @@ class JenkinsMissingError(JenkinsError):
     """What was asked about is not there (404): a job, a build, a folder."""
 
 
+class JenkinsElsewhereError(JenkinsError):
+    """What was asked for is kept on another host, to which Torii's login does not go."""
+
+
 class JenkinsExistsError(JenkinsError):
     """There is a job of that name already."""
 

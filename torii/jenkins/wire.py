@@ -25,7 +25,7 @@ from torii.config.secrets import resolve
 from torii.config.settings import JenkinsSettings, Secret
 from torii.http.line import Line, TooLargeError
 from torii.jenkins import replies
-from torii.jenkins.errors import JenkinsError, JenkinsReplyTooLargeError, JenkinsUnavailableError
+from torii.jenkins.errors import JenkinsElsewhereError, JenkinsError, JenkinsReplyTooLargeError, JenkinsUnavailableError
 
 log = structlog.get_logger()
 
@@ -50,6 +50,7 @@ _SPARE = 16
 """Connections that are kept at most while nobody uses them."""
 
 _HOPS = 5
+_SHOWN = 200
 _PIECE = 64 * 1024
 _LOGIN_PAGE = re.compile(r"(?<!/job)/(login|securityRealm|commenceLogin|oauth2?|saml2?|sso)(/|$)", re.IGNORECASE)
 """Addresses of login pages; a job or a folder may be called so."""
@@ -100,7 +101,10 @@ class Wire:
         return self._whole("POST", url, params, data, headers, MAX_REPLY)
 
     def stream(self, url: str, params: Mapping[str, str] | None = None) -> Stream:
-        """Begin a GET whose answer is read in pieces, and closed by whoever does not read it to its end. As patient as `get`."""
+        """Begin a GET whose answer is read in pieces, and closed by whoever does not read it to its end. As patient as `get`.
+
+        Raises JenkinsElsewhereError where another host has what was asked for.
+        """
         return self._patiently(url, lambda: self._begin(url, params))
 
     def wait(self, seconds: float) -> None:
@@ -175,6 +179,12 @@ class Wire:
             self.give_back(session, usable=False)
             raise self.failed("GET", url, session.line, error) from error
         self.give_back(session, usable=False)
+        target = urljoin(response.url, response.headers.get("Location", ""))
+        if response.is_redirect and _origin(target) != self._origin and not self._is_login(urlsplit(target).path):
+            raise JenkinsElsewhereError(
+                f"{replies.where(self.settings, 'GET', url)}: it is not in Jenkins itself, but at {replies.plain(target)[:_SHOWN]}, "
+                "to which Torii's login does not go"
+            )
         # What it says instead is read as every refusal is, within its limits.
         self._whole("GET", url, params, None, None, MAX_REPLY)
         raise JenkinsUnavailableError(f"{replies.where(self.settings, 'GET', url)}: {response.status_code}, and then it was there")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torii.jenkins import Build, Controller, JenkinsMissingError
+from torii.jenkins import Build, Controller, JenkinsElsewhereError, JenkinsMissingError
 from torii.model.build import FileComment, TestSummary
 from torii.model.glob import GlobError, compile_glob
 from torii.model.job import JobDefinition
@@ -83,8 +83,11 @@ class Collector:
         """Yield the files at `paths`, each of which is there only until the next one is asked for."""
         for path in paths:
             file = folder / (re.sub(r"[^\w.-]", "_", path.rpartition("/")[2])[-100:] or "report")
-            if self._fetch(path, file, junit.REPORT_LIMIT + 1):
-                yield file
+            try:
+                if self._fetch(path, file, junit.REPORT_LIMIT + 1):
+                    yield file
+            except JenkinsElsewhereError as error:
+                self._note(f"the test report {path[:120]} is not read: {error}")
             file.unlink(missing_ok=True)
 
     def _comments(self, build: Build, head: bytes) -> tuple[FileComment, ...]:
@@ -116,6 +119,9 @@ class Collector:
         except JenkinsMissingError:
             self._note(f"comments in {path[:120]}: Jenkins no longer has the file")
             return None
+        except JenkinsElsewhereError as error:
+            self._note(f"comments in {path[:120]} are not read: {error}")
+            return None
         return bytes(data)
 
     def _fit(self, paths: Sequence[str]) -> tuple[str, ...]:
@@ -141,6 +147,11 @@ class Collector:
                 if not self._fetch(path, file, room):
                     continue
                 size = file.stat().st_size
+            except JenkinsElsewhereError as error:
+                if not left:
+                    self._note(f"artifacts stay where Jenkins keeps them: {error}")
+                left.append(path)
+                continue
             except OSError as error:  # no room for so large a file on its way: no reason to hold the result back
                 self._note(f"artifacts: {path} stays in Jenkins alone: {error.strerror or error}")
                 left.append(path)

@@ -242,6 +242,18 @@ def test_an_artifact_that_is_gone_is_left_and_the_log_says_so(lab):
     assert b"[torii] the artifact a.txt: Jenkins no longer has the file\n" in lab.log(run)
 
 
+def test_artifacts_that_jenkins_keeps_elsewhere_stay_there_and_hold_no_result_back(lab):
+    lab.job("echo one >a.txt; echo two >b.txt", artifacts="*.txt")
+    kept = lab.fake.fault("elsewhere", "/artifact/", times=1000)
+    run = lab.run()
+    outcome = lab.finish(run).outcome()
+    assert (outcome.result, outcome.artifacts, lab.record(run).linked) == (Result.SUCCESS, (), ("a.txt", "b.txt"))
+    assert kept.met == 2
+    (said,) = [line for line in lab.log(run).splitlines() if b"artifacts.example.org" in line]
+    assert b"[torii] artifacts stay where Jenkins keeps them: " in said
+    assert b"hush" not in said
+
+
 def test_artifacts_beyond_the_limits_are_left_and_the_log_says_so(lab, monkeypatch):
     monkeypatch.setattr("torii.results.leavings.SIZE_LIMIT", 250_000)
     monkeypatch.setattr("torii.results.leavings.FILES_LIMIT", 3)

@@ -15,9 +15,9 @@ STATUSES = {401, 403, 404, 409, 500, 502, 503}
 class Fault:
     """Meets the next `times` requests whose method and path match `pattern` (a regular expression, searched in `GET /job/x/api/json?...`).
 
-    `kind`: a status, `login` (403 with the page that leads to the login), `html` (200 and a page where JSON was due), `cut` (the connection
-    ends without an answer), `half` (it ends in the middle of the body), `slow` (the right answer, `seconds` late), `after` (it is done, and
-    then the connection ends).
+    `kind`: a status, `login` (403 with the page that leads to the login), `html` (200 and a page where JSON was due), `elsewhere` (302 to
+    another host, as where artifacts are kept in S3), `cut` (the connection ends without an answer), `half` (it ends in the middle of the
+    body), `slow` (the right answer, `seconds` late), `after` (it is done, and then the connection ends).
     """
 
     pattern: str
@@ -69,6 +69,8 @@ def response(fault: Fault, target: str) -> Response | None:
             return forbidden("torii", "Overall/Read")
         case "login":
             return login_first(target)
+        case "elsewhere":
+            return Response(302, b"", {"Location": f"https://artifacts.example.org{target}?signature=hush"})
         case "html":
             return page("Jenkins is getting ready to work")
         case 409:

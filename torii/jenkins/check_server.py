@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from torii.errors import OperatorError
 from torii.jenkins.controller import Controller
-from torii.jenkins.errors import JenkinsError, JenkinsRefusedError
+from torii.jenkins.errors import JenkinsError, JenkinsMissingError, JenkinsRefusedError
 from torii.jenkins.replies import plain
 from torii.model.finding import Finding, Verdict
 
@@ -25,9 +25,16 @@ def reachable(controller: Controller) -> Finding:
         if error.permission:
             return Finding("connection", Verdict.FAIL, str(error), "give the account the permission Overall/Read")
         return Finding("connection", Verdict.FAIL, str(error), "make a token for the account in Jenkins, and name it in server.yml")
+    except JenkinsMissingError as error:
+        return Finding("connection", Verdict.FAIL, str(error), _base(controller))
     except OperatorError as error:
         return Finding("connection", Verdict.FAIL, str(error))
     return Finding("connection", Verdict.PASS, f"Jenkins answers at {plain(controller.settings.url)}")
+
+
+def _base(controller: Controller) -> str:
+    key = f"jenkins.{controller.name}"
+    return f"give as `url` of {key} what Jenkins' front page has, with a path such as /jenkins where it has one, and no job's"
 
 
 def _version(version: str) -> Finding:
@@ -51,7 +58,7 @@ def account_findings(controller: Controller) -> Iterator[Finding]:
     try:
         user = controller.user()
     except JenkinsError as error:
-        yield Finding("account", Verdict.FAIL, str(error))
+        yield Finding("account", Verdict.FAIL, str(error), _base(controller) if isinstance(error, JenkinsMissingError) else "")
         return
     if user.lower() != settings.user.lower():
         advice = f"name the account that the token belongs to as `user` of jenkins.{controller.name}"

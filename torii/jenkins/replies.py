@@ -117,6 +117,8 @@ def no_reply(settings: JenkinsSettings, method: str, url: str, error: Exception)
     """Return the error for a request that was not answered at all, or with something broken."""
     start, key = where(settings, method, url), f"jenkins.{settings.name}"
     match error:
+        case requests.exceptions.SSLError() if "WRONG_VERSION_NUMBER" in innermost(error):
+            words = f"TLS fails: what listens there speaks no TLS. Is it http, not https, in `url` of {key}, or another port?"
         case requests.exceptions.SSLError():
             words = f"TLS fails: {innermost(error)}. For a certificate of your own, give its file as `ca` of {key}"
         case requests.exceptions.ProxyError():

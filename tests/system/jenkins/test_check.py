@@ -184,6 +184,14 @@ def test_a_folder_that_is_missing_is_to_be_made(check: Check, fake: FakeJenkins)
     assert found["folder"]["verdict"] == "fail"
     assert "make it in Jenkins (New Item, Folder)" in found["folder"]["words"]
     assert found["nodes"]["verdict"] == "pass", "the rest is looked at all the same"
+    assert TRAP not in found, "of those who are not logged in a folder that nobody sees tells nothing"
+
+
+@pytest.mark.parametrize(("path", "topic"), [("/job/team", "account"), ("/jenkins", "connection")])
+def test_an_address_within_jenkins_or_without_its_path_is_to_be_mended(check: Check, fake: FakeJenkins, path: str, topic: str) -> None:
+    found = check(fake, url=f"{fake.url}{path}")
+    assert found[topic]["verdict"] == "fail"
+    assert "give as `url` of jenkins.ci what Jenkins' front page has" in found[topic]["advice"]
 
 
 def test_anonymous_who_may_not_read_jobs_is_a_trap(check: Check, fake: FakeJenkins) -> None:

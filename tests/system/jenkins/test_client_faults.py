@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -297,6 +298,14 @@ def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(ca, private)
     return ca, context
+
+
+def test_https_where_jenkins_speaks_http_is_told_from_a_wrong_certificate(token: Secret) -> None:
+    with ScriptedJenkins(lambda _: ME) as server:
+        settings = server.settings(token)
+        error = failure(opened(replace(settings, url=settings.url.replace("http:", "https:"))).user)
+    assert isinstance(error, JenkinsUnavailableError)
+    assert "what listens there speaks no TLS. Is it http, not https, in `url` of jenkins.ci" in str(error)
 
 
 def test_a_certificate_of_ones_own_is_trusted_by_its_file_and_only_then(

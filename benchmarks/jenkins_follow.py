@@ -21,7 +21,8 @@ from benchmarks.jenkins_scene import JOB, PROJECT, Place, jenkins, request
 from benchmarks.measurement import Measurement
 from benchmarks.scene import until
 from torii.config.settings import JenkinsSettings
-from torii.dispatch.rest import RestDispatcher, RestFarm
+from torii.dispatch.farm import JenkinsFarm
+from torii.dispatch.rest import RestDispatcher
 from torii.jenkins import Controller, LogPiece
 from torii.jobs import JobLibrary
 from torii.model.build import BuildRequest
@@ -69,7 +70,7 @@ def _followed(folder: Path, settings: JenkinsSettings, wanted: Sequence[BuildReq
     controller = _Counting(settings)
     blobs = FolderBlobs(folder / "blobs")
     gatherer = Gatherer({"ci": controller}, blobs)
-    farm = RestFarm({"ci": controller}, {PROJECT: ("ci",)}, gatherer, "benchmark")
+    farm = JenkinsFarm({"ci": controller}, {PROJECT: ("ci",)}, gatherer, "benchmark")
     gatherer.start()
     dispatcher = RestDispatcher(farm, post, JobLibrary(), StoredResults(blobs, "http://localhost"), {})
     try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from torii.model.build import Result
-from torii.model.event import BuildStalled, Dequeue, Merged, MergeDone, SubmitDone, Tick
+from torii.model.event import BuildStalled, BuildStarted, Dequeue, Merged, MergeDone, SubmitDone, Tick
 from torii.model.pipeline import Cause
 from torii.testing.story import PureStory
 
@@ -259,6 +259,37 @@ def test_a_build_that_cannot_be_seen_is_waited_for_and_the_item_says_why(story):
     assert story.running(a) == ["unit"]  # it has not been taken for lost
     story.lab.feed(BuildStalled(held.request.id, ""))
     assert "unit can be seen again" in story.why(a)
+    story.finish(a, "unit")
+    assert story.merged == [a]
+
+
+def test_a_build_that_waits_for_somebody_who_is_away_is_waited_for_without_a_limit():
+    story = PureStory(unregistered_limit=60.0)
+    story.lab.unregistered.add("unit")
+    (a,) = story.approve("a")
+    (held,) = (one for one in story.lab.running() if one.request.pipeline == "gate")
+    story.lab.feed(BuildStalled(held.request.id, "Jenkins ci does not answer", away=True))
+    story.lab.pass_time(3600)
+    story.lab.settle()
+    assert story.reported(a) == ""
+    story.lab.feed(BuildStalled(held.request.id, "no node has the label gpu"))
+    story.lab.pass_time(59)
+    story.lab.settle()
+    assert story.reported(a) == ""
+    story.lab.pass_time(1)
+    story.lab.settle()
+    assert story.reported(a) == "FAILURE"
+    assert "no node has the label gpu" in story.why(a)
+
+
+def test_a_build_that_is_begun_anew_elsewhere_says_so_and_a_start_that_is_told_twice_does_not(story):
+    (a,) = story.approve("a")
+    (held,) = (one for one in story.lab.running() if one.request.pipeline == "gate")
+    for number in (7, 7):
+        story.lab.feed(BuildStarted(held.request.id, "agent1", number))
+    assert "anew" not in story.why(a)
+    story.lab.feed(BuildStarted(held.request.id, "agent2", 8))
+    assert "unit was lost where it ran and has been begun anew on agent2, as number 8" in story.why(a)
     story.finish(a, "unit")
     assert story.merged == [a]
 

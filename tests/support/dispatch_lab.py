@@ -160,6 +160,10 @@ class DispatchLab:
         """The reason last told, waiting for a first one."""
         return self.until(lambda: [event for event in self.of(request) if isinstance(event, BuildStalled)])[-1].reason
 
+    def waits_without_limit(self, request: BuildRequest) -> bool:
+        """Whether the last stall that was told lies in somebody who is away."""
+        return [event for event in self.of(request) if isinstance(event, BuildStalled)][-1].away
+
     def of(self, request: BuildRequest) -> list[Event]:
         return [event for event in list(self.events) if getattr(event, "build", None) == request.id]
 

@@ -12,8 +12,9 @@ from tests.support.dispatch_lab import build_request
 from tests.support.results_lab import PACE as RESULTS_PACE
 from tests.support.waiting import wait_until
 from torii.config.settings import JenkinsSettings, Secret
+from torii.dispatch.farm import JenkinsFarm
 from torii.dispatch.pace import Pace
-from torii.dispatch.rest import RestDispatcher, RestFarm
+from torii.dispatch.rest import RestDispatcher
 from torii.jenkins import Controller
 from torii.jobs import RenderedJob
 from torii.jobs.names import changed_job_name, job_name
@@ -136,7 +137,7 @@ class RestLab:
         self.controllers = {name: Controller(each, patience=0.01) for name, each in settings.items()}
         self.gatherer = Gatherer(self.controllers, self.blobs, pace=RESULTS_PACE)
         self.gatherer.start()
-        farm = RestFarm(self.controllers, {ProjectName("app"): tuple(self.controllers)}, self.gatherer, "torii-1")
+        farm = JenkinsFarm(self.controllers, {ProjectName("app"): tuple(self.controllers)}, self.gatherer, "torii-1")
         staging = {ProjectName("app"): "https://git.example.com/app"}
         return RestDispatcher(farm, self.post, self.library, self.results, staging, PACE)
 
@@ -202,6 +203,10 @@ class RestLab:
 
     def stalls(self, request: BuildRequest) -> list[str]:
         return [event.reason for event in self.of(request) if isinstance(event, BuildStalled)]
+
+    def waits_without_limit(self, request: BuildRequest) -> bool:
+        """Whether the last stall that was told lies in somebody who is away."""
+        return [event for event in self.of(request) if isinstance(event, BuildStalled)][-1].away
 
     def of(self, request: BuildRequest) -> list[Event]:
         return [event for event in list(self.events) if getattr(event, "build", None) == request.id]

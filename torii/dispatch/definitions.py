@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from torii.dispatch.away import Away
 from torii.dispatch.mailbox import Mailbox
 from torii.dispatch.pace import Pace
 from torii.errors import ToriiError, UserError
@@ -287,7 +288,7 @@ class Definitions:
 
     def _why(self, function: str) -> str:
         if self._trouble:
-            return self._trouble
+            return Away(self._trouble)
         labels = Counter(" ".join(labels) or "none" for labels in self._workers.values() if labels is not None)
         known = ", ".join(f"{text} ({count})" for text, count in labels.most_common(_SHOWN))
         if not self._workers:

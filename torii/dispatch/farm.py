@@ -1,4 +1,4 @@
-"""The Jenkins controllers that builds run in, and what is asked of those who gather what the builds leave."""
+"""The Jenkins controllers that builds run in, however they are started, and what is asked of those who gather what the builds leave."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torii.jenkins import Controller
 from torii.model.build import Result
 from torii.model.ids import BuildId, ProjectName
 from torii.model.job import JobDefinition
-from torii.results.run import Run
+from torii.results.run import Run, Waiting
 from torii.runtime.ports import Outcome
 
 
@@ -27,6 +27,19 @@ class Gatherer(Protocol):
         """Bring the rest, and call `told`, once and from any thread, when all is in the store; with None where nobody knows the build.
 
         `word` is what was heard of its result. While Jenkins is away `troubled` is called with why, and with nothing when that is over.
+        """
+
+    def find(
+        self,
+        build: BuildId,
+        job: str,
+        controllers: Sequence[str],
+        told: Callable[[Run | Waiting | None, bool], None],
+        troubled: Callable[[str], None],
+    ) -> None:
+        """Ask `controllers` what became of the build of `job` whose TORII_UUID is `build`, and call `told` once, from any thread.
+
+        It is told the run, and whether that has ended; or where it waits; or None, once all have answered that they do not know it.
         """
 
     def drop(self, build: BuildId) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from torii.dispatch.away import reason_of, together
 from torii.dispatch.jenkins_desk import Desk
 from torii.dispatch.jenkins_shelf import Shelf
 from torii.dispatch.mailbox import Mailbox
@@ -287,7 +288,7 @@ class JenkinsJobs:
             del self._tasks[build]
             self._waiting.brought(build, self._keep(task.request, replace(task.place, controllers=frozenset(task.brought))))
             return
-        self._waiting.stalled(build, "; ".join(dict.fromkeys(str(error) for error in task.troubles.values())))
+        self._waiting.stalled(build, together(map(reason_of, task.troubles.values())))
         task.tries += 1
         pause = self._pace.retry * min(_SLOWEST, 2 ** min(task.tries - 1, 10))
         self._box.later(pause, partial(self._again, task, task.turn))
@@ -333,11 +334,11 @@ class JenkinsJobs:
         if task.turn != turn or self._tasks.get(task.request.id) is not task:
             return
         task.open.discard(name)
-        task.reasons[name] = str(answer or "")
+        task.reasons[name] = reason_of(answer) if isinstance(answer, OperatorError) else answer or ""
         if not task.open:
             # where one only waits for a busy node, there is nothing to complain of
             busy = any(not reason for reason in task.reasons.values())
-            self._waiting.stalled(task.request.id, "" if busy else "; ".join(dict.fromkeys(task.reasons.values())))
+            self._waiting.stalled(task.request.id, "" if busy else together(task.reasons.values()))
 
     # How copies are removed.
 

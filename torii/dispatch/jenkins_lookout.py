@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from torii.dispatch import wire
+from torii.dispatch.away import Away
 from torii.dispatch.definitions import Definitions
 from torii.dispatch.flight import Flight, Phase
 from torii.dispatch.jenkins_case import node_of
@@ -70,7 +71,9 @@ class Lookout:
         if flight.phase is not Phase.SUBMITTED or not self._rounds.quiet.issuperset(names):
             return ""
         who = " and ".join(f"the Jenkins {name}" for name in names)
-        return f"{who} {'is' if len(names) == 1 else 'are'} quieting down: no builds start until that is cancelled, or after the restart"
+        return Away(
+            f"{who} {'is' if len(names) == 1 else 'are'} quieting down: no builds start until that is cancelled, or after the restart"
+        )
 
     def drift(self, flight: Flight) -> None:
         """Begin to search for it."""
@@ -162,11 +165,11 @@ class Lookout:
         if flight.phase is Phase.SUBMITTED:  # its end may be heard all the same
             case.away += 1
             if case.away > 1:
-                self._tower.troubled(flight, reason)
+                self._tower.troubled(flight, Away(reason))
             return
         if case.run is not None and not flight.stalled and not (case.broken and flight.phase is Phase.ADRIFT):
             case.broken, case.ran = True, time.monotonic() - case.began if case.began else None
-        self._tower.troubled(flight, reason)
+        self._tower.troubled(flight, Away(reason))
 
     def _adopt(self, flight: Flight, run: Run, found: Build) -> None:
         case = self._builds.case(flight)
@@ -215,7 +218,7 @@ class Lookout:
             self._builds.lose(flight, f"Jenkins gave the build up before it began: {words}")
         elif not self._tower.client.connected:
             if time.monotonic() - flight.adrift_at >= pace.settle:
-                self._tower.troubled(flight, "no Gearman server can be reached")
+                self._tower.troubled(flight, Away("no Gearman server can be reached"))
             self._tower.search(flight, pace.settle)  # or when there is one again
         else:
             # the same unique id: a server that has the job yet makes no second one of it

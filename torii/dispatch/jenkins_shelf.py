@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from torii.dispatch.away import quieting_down
 from torii.dispatch.pace import Pace
 from torii.jenkins import (
     Controller,
@@ -182,7 +183,7 @@ class Shelf:
     def _explain(self, label: str | None) -> str:
         self._raise_if_away()
         if self._controller.quieting_down():
-            return f"the Jenkins {self.name} is quieting down and starts no builds; it goes on when that is cancelled, or after its restart"
+            return quieting_down(self.name)
         wanted = [atom for atom in _ATOM.findall(label or "") if f"!{atom}" not in (label or "").replace(" ", "")]
         nodes = self._controller.nodes()
         online = [node for node in nodes if not node.offline and node.executors]

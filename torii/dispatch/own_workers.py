@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 
 from torii.dispatch import wire
+from torii.dispatch.away import Away
 from torii.dispatch.definitions import Definitions
 from torii.dispatch.flight import Flight, Phase
 from torii.dispatch.inquiry import Inquiry, signed
@@ -89,7 +90,7 @@ class OwnWorkers:
     def look(self, flight: Flight) -> None:
         self._tower.search(flight, self._tower.pace.patience)  # should nobody answer
         if not self._tower.client.connected:
-            self._tower.stalled(flight.id, "no Gearman server can be reached")
+            self._tower.stalled(flight.id, Away("no Gearman server can be reached"))
             return
         ask = partial(self._ask, flight.id, flight.turn)
         self._definitions.managers(lambda managers: self._tower.post(partial(ask, managers)))

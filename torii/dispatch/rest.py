@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
+from torii.dispatch.away import reason_of
 from torii.dispatch.definitions import Library
 from torii.dispatch.description import description
+from torii.dispatch.farm import JenkinsFarm
 from torii.dispatch.jenkins_desk import Desk
 from torii.dispatch.jenkins_jobs import JenkinsJobs, Place
 from torii.dispatch.mailbox import Mailbox
@@ -25,11 +26,10 @@ from torii.dispatch.rest_questions import cancel, end, job_names, parameters
 from torii.dispatch.rest_roster import Roster
 from torii.dispatch.rest_watch import Watch
 from torii.errors import OperatorError
-from torii.jenkins import Build, Controller, JenkinsInvalidError, JenkinsMissingError, JenkinsUnavailableError, Queued
+from torii.jenkins import Build, JenkinsInvalidError, JenkinsMissingError, JenkinsUnavailableError, Queued
 from torii.model.build import BuildRequest, Result
 from torii.model.event import BuildDone, BuildStarted
 from torii.model.ids import BuildId, ProjectName
-from torii.results.gatherer import Gatherer
 from torii.results.run import Run, Waiting
 from torii.runtime.ports import Outcome, Post, Results
 
@@ -45,16 +45,6 @@ _SLOWEST = 10
 _STANDING = (Stage.QUEUED, Stage.RUNNING)
 
 
-@dataclass(frozen=True, slots=True)
-class RestFarm:
-    """`projects` says in which of `controllers`, by name, builds of a project run; `instance` is whose copies of jobs are this Torii's."""
-
-    controllers: Mapping[str, Controller]
-    projects: Mapping[ProjectName, Sequence[str]]
-    gatherer: Gatherer
-    instance: str
-
-
 class RestDispatcher:
     """`torii.runtime.ports.Dispatcher` on the Jenkins controllers of `farm`, which must have some for every project that is asked for.
 
@@ -63,7 +53,7 @@ class RestDispatcher:
 
     def __init__(
         self,
-        farm: RestFarm,
+        farm: JenkinsFarm,
         post: Post,
         library: Library,
         results: Results,
@@ -115,6 +105,10 @@ class RestDispatcher:
 
     def stalled(self, build: BuildId, reason: str) -> None:
         self._on(build, lambda journey: self._roster.trouble(journey, reason))
+
+    def jobs_changed(self) -> None:
+        """Somebody else, such as a sync, has written jobs in a Jenkins: what is known of them is looked up again. From any thread."""
+        self._jobs.forget()
 
     # Everything below is on the mailbox's thread. First: how a build begins.
 
@@ -169,12 +163,12 @@ class RestDispatcher:
         if journey.stop_reason is not None and not isinstance(error, JenkinsUnavailableError):
             self._roster.finish(journey, Result.CANCELED, "")
         elif isinstance(error, JenkinsUnavailableError):
-            self._roster.trouble(journey, str(error))
+            self._roster.trouble(journey, reason_of(error))
             self._search(journey, [journey.controller])  # it may have been taken all the same
         elif isinstance(error, JenkinsMissingError | JenkinsInvalidError):
             self._put_right(journey, error)
         else:
-            self._roster.trouble(journey, str(error))
+            self._roster.trouble(journey, reason_of(error))
             journey.refused += 1
             self._roster.later(journey, self._pace.retry * min(_SLOWEST, 2 ** min(journey.refused, 10)), self._prepare)
 
@@ -304,12 +298,12 @@ class RestDispatcher:
             self._watches[journey.controller].hasten(_SOON)
 
     def _unclear(self, journey: Journey, error: OperatorError) -> None:
-        self._roster.trouble(journey, str(error))
+        self._roster.trouble(journey, reason_of(error))
 
     def _blind(self, name: str, error: OperatorError) -> None:
         for journey in list(self._roster.journeys.values()):
             if name in self._unseen.get(journey.id, ()) or (journey.controller == name and journey.stage in _STANDING):
-                self._roster.trouble(journey, str(error))
+                self._roster.trouble(journey, reason_of(error))
 
     def _runs(self, journey: Journey, run: Run, node: str) -> None:
         journey.run = run

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from torii.dispatch.away import quieting_down
 from torii.dispatch.jenkins_jobs import Place
 from torii.jenkins import Build, Controller, Queued
 from torii.model.build import BuildRequest
@@ -92,7 +93,7 @@ def held_up(item: Queued, jenkins: str, deserted: bool = False) -> str:
     """Return why `item` cannot start, empty where it is merely behind others."""
     why = " ".join(item.why.split())
     if "shut down" in why.lower():
-        return f"the Jenkins {jenkins} is quieting down and starts no builds; it goes on when that is cancelled, or after its restart"
+        return quieting_down(jenkins)
     hopeless = bool(_HOPELESS.search(why)) and not _BUSY.search(why)
     if deserted and _BUSY.search(why):
         return f"the Jenkins {jenkins} has no node online that takes jobs without a label"

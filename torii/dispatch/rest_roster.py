@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import structlog
 
+from torii.dispatch.away import Away
 from torii.dispatch.jenkins_desk import Desk
 from torii.dispatch.mailbox import Mailbox
 from torii.dispatch.rest_journey import Journey, Stage
@@ -57,7 +58,7 @@ class Roster:
         """Say why nothing goes on, if that is news."""
         if journey.stalled != reason:
             journey.stalled = reason
-            self.tell(BuildStalled(journey.id, reason))
+            self.tell(BuildStalled(journey.id, str(reason), isinstance(reason, Away)))
 
     def say(self, journey: Journey, turn: int, reason: str) -> None:
         """Have trouble told, from another thread. Nobody waits for what a build left that was to be stopped."""
@@ -68,7 +69,7 @@ class Roster:
             if reason and journey.stop_reason is not None and journey.stage is Stage.HARVESTED:
                 self.finish(journey, Result.CANCELED, "")
             else:
-                self.trouble(journey, reason)
+                self.trouble(journey, Away(reason) if reason else "")
 
         self._box.post(do)
 

@@ -9,6 +9,7 @@ from functools import partial
 
 import structlog
 
+from torii.dispatch.away import Away
 from torii.dispatch.flight import Flight, Phase, Side
 from torii.dispatch.listeners import BuildListener, Hearer
 from torii.dispatch.mailbox import Mailbox
@@ -111,7 +112,7 @@ class Tower:
         """Say why nothing can be learnt of it, running or not, if that is news."""
         if flight.stalled != reason:
             flight.stalled = reason
-            self.tell(BuildStalled(flight.id, reason))
+            self.tell(BuildStalled(flight.id, str(reason), isinstance(reason, Away)))
 
     def ended_already(self, flight: Flight) -> bool:
         """Answer for `flight` if it has left an outcome."""

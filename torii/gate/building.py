@@ -213,7 +213,11 @@ def build_started(world: World, event: BuildStarted) -> None:
     if found is None or found[1].phase is BuildPhase.DONE:
         return
     build_set, build = found
-    build.phase, build.node, build.url = BuildPhase.RUNNING, event.node, event.url or build.url
+    if build.phase is BuildPhase.RUNNING and None not in (build.number, event.number) and build.number != event.number:
+        where = f" on {event.node}" if event.node else ""
+        item = world.state.items[build_set.item]
+        world.decide(item, f"{build.job.name} was lost where it ran and has been begun anew{where}, as number {event.number}")
+    build.phase, build.node, build.url, build.number = BuildPhase.RUNNING, event.node, event.url or build.url, event.number
     build.started_at, build.stalled = world.state.now, ""
     world.cancel_reminder(f"stall {build.id}")
     world.remind(f"overrun {build.id}", build.job.timeout + world.state.config.build_grace)
@@ -229,10 +233,11 @@ def build_stalled(world: World, event: BuildStalled) -> None:
     if build.phase is BuildPhase.RUNNING:
         _out_of_sight(world, build_set, build, event.reason)
         return
-    if event.reason and not build.stalled:
-        world.remind(f"stall {build.id}", world.state.config.unregistered_limit)
-    elif not event.reason:
-        world.cancel_reminder(f"stall {build.id}")
+    timer = f"stall {build.id}"
+    if not event.reason or event.away:
+        world.cancel_reminder(timer)
+    elif timer not in world.state.timers:
+        world.remind(timer, world.state.config.unregistered_limit)
     build.stalled = event.reason
     world.touch_build(build_set, build)
     item = world.state.items[build_set.item]

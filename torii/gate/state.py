@@ -34,7 +34,7 @@ class Origin:
 class Build:
     """One run of one job. `stalled` is why it cannot start (or, once begun, be seen), empty if it can; times are seconds since the epoch.
 
-    `kept` is where its result is from, if it was not run at all because that is known.
+    `number` is what whoever runs it calls it. `kept` is where its result is from, if it was not run at all because that is known.
     """
 
     id: BuildId
@@ -46,6 +46,7 @@ class Build:
     stalled: str = ""
     detail: str = ""
     node: str = ""
+    number: int | None = None
     url: str | None = None
     tests: TestSummary | None = None
     comments: tuple[FileComment, ...] = ()

@@ -64,6 +64,8 @@ class JobSync:
         self._library = library
         self._clock = clock
         self._every = every
+        self.written: Callable[[], None] = lambda: None
+        """Called, on the thread of the sync, when jobs were made or changed: what others know of them may be old."""
         self._after_trouble = after_trouble
         self._reader = WantedReader(config)
         self._wanted = Wanted()
@@ -199,6 +201,7 @@ class JobSync:
             return ""
         problems = [*found.plan.clashes, *(each.problem for each in done if each.problem)]
         if done:
+            self.written()
             made, changed = found.plan.count(Deed.MAKE), found.plan.count(Deed.CHANGE)
             log.info("jobs.synced_all", controller=controller.name, made=made, changed=changed, failed=len(problems))
         if not problems:

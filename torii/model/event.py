@@ -97,6 +97,8 @@ class MergeDone:
 
 @dataclass(frozen=True, slots=True)
 class BuildStarted:
+    """A build has begun. With another `number` than before: it was lost where it ran, and has been begun anew."""
+
     build: BuildId
     node: str = ""
     number: int | None = None
@@ -107,11 +109,13 @@ class BuildStarted:
 class BuildStalled:
     """`build` is asked for, but cannot start for `reason` (no worker knows the job, say). An empty reason: it no longer stalls.
 
-    Of a build that has started: whoever runs it cannot be asked what becomes of it.
+    Of a build that has started: whoever runs it cannot be asked what becomes of it. `away`: so it is of one that has not; it is waited
+    for without a limit.
     """
 
     build: BuildId
     reason: str
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)

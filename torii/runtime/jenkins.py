@@ -10,7 +10,8 @@ from contextlib import ExitStack
 
 from torii.config.settings import DispatchBy, ServerConfig
 from torii.dispatch.farm import JenkinsFarm
-from torii.dispatch.rest import RestDispatcher, RestFarm
+from torii.dispatch.gearman import GearmanDispatcher
+from torii.dispatch.rest import RestDispatcher
 from torii.dispatch.router import Router
 from torii.jenkins import Controller
 from torii.jobs import JobLibrary
@@ -51,12 +52,20 @@ class JenkinsSide:
         controllers, projects = self._by(DispatchBy.GEARMAN)
         return JenkinsFarm(controllers, projects, self.gatherer, self._instance) if projects else None
 
-    def routed(self, gearman: Dispatcher, post: Post, results: Results, staging: Mapping[ProjectName, str]) -> Dispatcher:
-        """Return `gearman`, with builds that are started by REST taken out of its hands."""
+    def routed(self, gearman: GearmanDispatcher, post: Post, results: Results, staging: Mapping[ProjectName, str]) -> Dispatcher:
+        """Return `gearman`, with builds that are started by REST taken out of its hands. All of them hear of what the sync writes."""
         controllers, projects = self._by(DispatchBy.REST)
         if not projects:
+            self.sync.written = gearman.jobs_changed
             return gearman
-        rest = RestDispatcher(RestFarm(controllers, projects, self.gatherer, self._instance), post, self._library, results, staging)
+        farm = JenkinsFarm(controllers, projects, self.gatherer, self._instance)
+        rest = RestDispatcher(farm, post, self._library, results, staging)
+
+        def written() -> None:
+            gearman.jobs_changed()
+            rest.jobs_changed()
+
+        self.sync.written = written
         return Router(gearman, rest, projects)
 
     def _by(self, dispatch: DispatchBy) -> tuple[dict[str, Controller], Mapping[ProjectName, Sequence[str]]]:

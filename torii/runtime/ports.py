@@ -106,8 +106,9 @@ class Merger(Protocol):
 class Dispatcher(Protocol):
     """Starts builds and tells what became of them.
 
-    A build that was started is answered by at most one `BuildStarted` and by exactly one `BuildDone`, whatever breaks in between;
-    a build that broke with the infrastructure is answered with `Result.LOST`.
+    A build that was started is answered by `BuildStarted`, if it begins at all, and by exactly one `BuildDone`, whatever breaks in
+    between; a build that broke with the infrastructure is answered with `Result.LOST`. A second `BuildStarted` with another number says
+    that whoever ran it was lost and somebody else, a Jenkins that came back say, has begun it anew.
     """
 
     def start(self, request: BuildRequest) -> None:

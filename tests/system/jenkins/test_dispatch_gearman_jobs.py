@@ -310,6 +310,7 @@ def test_a_build_that_waits_for_jenkins_to_quiet_down_says_so_and_goes_on(lab):
     lab.fake.quiet_down()
     build = lab.start(lab.request("unit"))
     lab.until(lambda: "quieting down" in lab.stall(build))
+    assert lab.waits_without_limit(build)
     run.release()
     assert lab.answers(running) == ["started", "SUCCESS"]
     lab.fake.quiet_down(False)

@@ -79,6 +79,7 @@ def test_a_jenkins_that_is_down_is_waited_for_and_said_so(lab):
     lab.fake.down()
     build = lab.start(lab.request("unit"))
     assert "Jenkins 'ci' at" in lab.stall(build)
+    assert lab.waits_without_limit(build)
     lab.fake.up()
     run = lab.running(build)
     assert lab.stall(build) == ""
@@ -109,6 +110,7 @@ def test_a_jenkins_that_is_quieting_down_says_so_and_the_build_goes_on_after_it(
     lab.fake.quiet_down()
     build = lab.start(lab.request("unit"))
     assert lab.stall(build).startswith("the Jenkins ci is quieting down and starts no builds")
+    assert lab.waits_without_limit(build)
     lab.fake.quiet_down(False)
     lab.running(build).release()
     assert lab.answers(build) == ["started", "SUCCESS"]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _DECLARATION = re.compile(rb"\A\s*<\?xml[^>]*\?>")
+_CONTROL = re.compile(rb"&#(?:x0*(?:[0-8bcef]|1[0-9a-f])|0*(?:[0-8]|1[124-9]|2[0-9]|3[01]));", re.IGNORECASE)
+"""References to characters that XML 1.1 can hold and 1.0 cannot."""
 _CONTEXT = 2
 
 
@@ -29,8 +31,8 @@ def serialise(root: Element) -> bytes:
 def parse(xml: bytes) -> Element | None:
     """Return the root of a document, None where it is none (or one that tries to be clever). Jenkins' own declares XML 1.1."""
     try:
-        # expat knows XML 1.0 only; what 1.1 allows beyond it no job of ours holds. The bytes are UTF-8 in any case.
-        root: Element = fromstring(_DECLARATION.sub(b"", xml), forbid_dtd=True)
+        # expat knows XML 1.0 only; what 1.1 allows beyond it no job of ours holds, but somebody may have typed it. It is UTF-8 in any case.
+        root: Element = fromstring(_CONTROL.sub("\ufffd".encode(), _DECLARATION.sub(b"", xml)), forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError):
         return None
     return root

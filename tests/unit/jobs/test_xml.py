@@ -35,6 +35,15 @@ def test_what_is_no_xml_can_be_compared_as_well():
     assert parse(b'<!DOCTYPE a [<!ENTITY e "x">]><a>&e;</a>') is None
 
 
+@pytest.mark.parametrize("reference", ["&#x1b;", "&#x1B;", "&#27;", "&#x0;", "&#011;", "&#x0c;"])
+def test_a_character_that_only_jenkins_can_hold_is_read_as_another(reference):
+    found = parse(HEAD + OLD.replace(b"one", f"one{reference}".encode()))
+    assert found is not None
+    assert found.findtext(".//command") == "one\ufffd\ntwo\n"
+    assert parse(b"<a>&#9;&#xA;&#13;&#x20;&#x10FFFF;&#x85;</a>").text == "\t\n\r \U0010ffff\x85"
+    assert not same(OLD, OLD.replace(b"one", f"one{reference}".encode()))
+
+
 def test_what_is_written_is_read_back_and_written_the_same():
     root = ElementTree.fromstring("<a><b>x\r\n\t</b><c/></a>".replace("\r", "&#13;"))
     data = serialise(root)

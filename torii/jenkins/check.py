@@ -54,7 +54,7 @@ def _findings(controller: Controller, nobody: Controller, surroundings: Surround
     ]
     if controller.settings.dispatch is DispatchBy.GEARMAN:
         sections.append(("gearman", gearman_findings(controller, surroundings)))
-        sections.append(("anonymous Job/Read", anonymous_findings(controller, nobody)))
+        sections.append(("anonymous Job/Read", anonymous_findings(controller, nobody, surroundings)))
     for topic, findings in sections:
         try:
             yield from findings

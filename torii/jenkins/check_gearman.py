@@ -48,11 +48,11 @@ def gearman_findings(controller: Controller, surroundings: Surroundings) -> Iter
     yield from _functions(controller, surroundings, ours)
 
 
-def anonymous_findings(controller: Controller, nobody: Controller) -> Iterator[Finding]:
+def anonymous_findings(controller: Controller, nobody: Controller, surroundings: Surroundings) -> Iterator[Finding]:
     """Whether those who are not logged in may see jobs: the plug-in's agents look at them so, when Jenkins boots."""
     topic = "anonymous Job/Read"
     try:
-        ours = controller.jobs()
+        there = controller.jobs()
     except JenkinsMissingError:
         return  # the folder is not there, or Torii does not see it, which is said elsewhere: it tells nothing about anybody else
     advice = (
@@ -62,14 +62,16 @@ def anonymous_findings(controller: Controller, nobody: Controller) -> Iterator[F
     trap = "those who are not logged in may not see jobs: after its next boot, agents of this Jenkins offer no functions, and builds wait"
     try:
         seen = nobody.jobs()
-    except JenkinsUnavailableError:
-        raise
-    except JenkinsError:
+    except JenkinsError as error:
+        # Where people log in elsewhere, nobody in particular is sent there.
+        if isinstance(error, JenkinsUnavailableError) and not 300 <= (error.status or 0) < 400:
+            raise
         yield Finding(topic, Verdict.FAIL, trap, advice)
         return
-    if ours and not seen:
+    hidden = {name for name, job in there.items() if surroundings.ours(job)} - seen.keys()
+    if hidden or (there and not seen):
         yield Finding(topic, Verdict.FAIL, trap, advice)
-    elif not ours:
+    elif not there:
         yield Finding(
             topic, Verdict.UNKNOWN, "there is no job yet by which it would show", "make Torii's jobs (torii sync-jobs), then check again"
         )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.jenkins_scripted import Answer, ScriptedJenkins, said, sent_on
 from torii.config.settings import JenkinsSettings
 from torii.jenkins import Controller
-from torii.jenkins.check_gearman import gearman_findings
+from torii.jenkins.check_gearman import anonymous_findings, gearman_findings
 from torii.jenkins.check_nodes import fits
 from torii.jenkins.check_server import here
 from torii.jenkins.surroundings import Surroundings
-from torii.jenkins.values import Node
+from torii.jenkins.values import Job, Node
+from torii.model.finding import Verdict
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,32 @@ def test_a_node_fits_by_a_label_its_name_or_if_nothing_is_wanted() -> None:
     plain, exclusive = Node("a", ("a", "linux")), Node("b", ("b", "linux"), exclusive=True)
     assert [fits(plain, label) for label in ("linux", "a", "b", "")] == [True, True, False, True]
     assert [fits(exclusive, label) for label in ("linux", "a", "b", "")] == [True, False, True, False]
+
+
+class JobsOnly(Controller):
+    """A Jenkins of which only the jobs are known."""
+
+    def jobs(self) -> dict[str, Job]:
+        return {name: Job(name) for name in ("app--main--unit", "deploy")}
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (said({"jobs": [{"name": "app--main--unit"}]}), Verdict.PASS),
+        (said({"jobs": [{"name": "deploy"}]}), Verdict.FAIL),
+        (said({"jobs": []}), Verdict.FAIL),
+        (sent_on("https://sso.example.com/authorize?client=ci"), Verdict.FAIL),
+        (sent_on("/securityRealm/commenceLogin?from=%2F"), Verdict.FAIL),
+    ],
+)
+def test_nobody_in_particular_has_to_see_toriis_jobs(answer: Answer, verdict: Verdict) -> None:
+    with ScriptedJenkins(lambda _: answer) as server:
+        settings = JenkinsSettings("ci", server.url)
+        around = Surroundings(workers=dict, ours=lambda job: job.name == "app--main--unit")
+        [finding] = anonymous_findings(JobsOnly(settings), Controller(settings, patience=0.01), around)
+    assert finding.verdict is verdict
+    assert verdict is Verdict.PASS or "those who are not logged in may not see" in finding.words
 
 
 class NodesOnly(Controller):

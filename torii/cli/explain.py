@@ -10,7 +10,7 @@ from time import time
 
 import click
 
-from torii.cli.stays import Stay, active_stays, build_words, document, elapsed, moment, past_stays
+from torii.cli.stays import Stay, active_stays, build_page, build_words, document, elapsed, moment, pages_of, past_stays
 from torii.cli.where import configuration, where_options
 from torii.errors import UserError
 from torii.model.ids import ChangeId
@@ -56,12 +56,13 @@ def command(change: str, server: Path | None, state: Path | None, limit: int, as
       torii explain fix-login
       torii explain app@main --json
     """
-    with open_configured(configuration(server, state), read_only=True) as store:
+    config = configuration(server, state)
+    with open_configured(config, read_only=True) as store:
         story = _story(store, change, limit)
     if as_json:
         click.echo(json.dumps(_document(story), indent=2))
         return
-    for line in _lines(story, time()):
+    for line in _lines(story, time(), pages_of(config.web)):
         click.echo(line)
 
 
@@ -96,18 +97,18 @@ def _document(story: Story) -> dict[str, object]:
     }
 
 
-def _lines(story: Story, now: float) -> Iterator[str]:
+def _lines(story: Story, now: float, pages: str) -> Iterator[str]:
     yield from _heading(story)
     for stay in story.current:
         yield ""
-        yield from _current(stay, story.queued[stay.item.pipeline, stay.item.queue], now)
+        yield from _current(stay, story.queued[stay.item.pipeline, stay.item.queue], now, pages)
     earlier = story.earlier
     if not story.current:
         yield ""
         yield "It is in no pipeline now."
         if earlier:
             yield ""
-            yield from _last(earlier[0], now)
+            yield from _last(earlier[0], now, pages)
             earlier = earlier[1:]
     if story.decisions:
         yield ""
@@ -132,24 +133,24 @@ def _heading(story: Story) -> Iterator[str]:
     yield f"{clean_line(newest.project)}, branch {clean_line(newest.branch)}, patch set {clean_line(newest.patchset)[:12]}{owner}"
 
 
-def _current(stay: Stay, queued: int, now: float) -> Iterator[str]:
+def _current(stay: Stay, queued: int, now: float, pages: str) -> Iterator[str]:
     item, place = stay.item, stay.place or 1
     where = "alone in its queue" if queued == 1 else f"{_ordinal(place)} of {queued} in queue {clean_line(item.queue)}"
     yield f"In {item.pipeline} for {elapsed(item.enqueued_at, now)}, {where}: {item.state}"
     if item.reason:
         yield f"  Why: {clean_line(item.reason, 1000)}"
-    yield from _tested(stay, now)
+    yield from _tested(stay, now, pages)
 
 
-def _last(stay: Stay, now: float) -> Iterator[str]:
+def _last(stay: Stay, now: float, pages: str) -> Iterator[str]:
     item = stay.item
     yield f"Last in {item.pipeline}, {moment(item.enqueued_at)} for {_took(stay)}: {item.outcome or item.state}"
     if item.reason:
         yield f"  Why: {clean_line(item.reason, 1000)}"
-    yield from _tested(stay, now)
+    yield from _tested(stay, now, pages)
 
 
-def _tested(stay: Stay, now: float) -> Iterator[str]:
+def _tested(stay: Stay, now: float, pages: str) -> Iterator[str]:
     item = stay.item
     if item.build_set is not None:
         on = f"the tip of {clean_line(item.branch)}"
@@ -159,7 +160,8 @@ def _tested(stay: Stay, now: float) -> Iterator[str]:
     builds = stay.current_builds
     width = max((len(clean_line(build.job)) for build in builds), default=0)
     for build in builds:
-        link = f"  {clean_line(build.url)}" if build.url else ""
+        page = build_page(build, pages)
+        link = f"  {clean_line(page)}" if page else ""
         yield f"  {clean_line(build.job):<{width}}  {build_words(build, now)}{link}"
     before = {build.build_set for build in stay.builds if build.build_set != item.build_set}
     if before:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from torii.cli.stays import Stay, active_stays, build_colour, build_words, document, elapsed, grouped
+from torii.cli.stays import Stay, active_stays, build_colour, build_page, build_words, document, elapsed, grouped, pages_of
 from torii.cli.where import configuration, where_options
 from torii.results.text import clean_line
 from torii.store.lease import holder_of
@@ -47,9 +47,9 @@ def command(server: Path | None, state: Path | None, as_json: bool) -> None:
     if scheduler is None:
         click.echo("No scheduler is running; this is how the last one left things.")
     if sys.stdout.isatty():
-        _show(stays, now)
+        _show(stays, now, pages_of(config.web))
     else:
-        for line in _lines(stays, now):
+        for line in _lines(stays, now, pages_of(config.web)):
             click.echo(line)
     idle = [name for name in pipelines if all(stay.item.pipeline != name for stay in stays)]
     if idle:
@@ -67,7 +67,7 @@ def _document(instance: str, scheduler: int | None, pipelines: Sequence[str], st
     }
 
 
-def _lines(stays: Sequence[Stay], now: float) -> list[str]:
+def _lines(stays: Sequence[Stay], now: float, pages: str) -> list[str]:
     lines = []
     for pipeline, queue, members in grouped(stays):
         lines.append(f"{pipeline}, queue {clean_line(queue)}: {len(members)} {'change' if len(members) == 1 else 'changes'}")
@@ -76,11 +76,13 @@ def _lines(stays: Sequence[Stay], now: float) -> list[str]:
             lines.append(
                 f"  {stay.place}. {_name(stay)}  {item.state} for {elapsed(item.enqueued_at, now)}  {clean_line(item.reason)}".rstrip()
             )
-            lines += [f"     {clean_line(build.job)}: {build_words(build, now)}{_link(build.url)}" for build in stay.current_builds]
+            lines += [
+                f"     {clean_line(build.job)}: {build_words(build, now)}{_link(build_page(build, pages))}" for build in stay.current_builds
+            ]
     return lines
 
 
-def _show(stays: Sequence[Stay], now: float) -> None:
+def _show(stays: Sequence[Stay], now: float, pages: str) -> None:
     console = Console()
     for pipeline, queue, members in grouped(stays):
         table = Table(title=Text(f"{pipeline}, queue {clean_line(queue)}"), title_justify="left", title_style="bold", expand=True)
@@ -93,7 +95,7 @@ def _show(stays: Sequence[Stay], now: float) -> None:
         for stay in members:
             item = stay.item
             builds = Text("\n").join(
-                Text(f"{clean_line(build.job)}: {build_words(build, now)}", _linked(build_colour(build), build.url))
+                Text(f"{clean_line(build.job)}: {build_words(build, now)}", _linked(build_colour(build), build_page(build, pages)))
                 for build in stay.current_builds
             )
             state = Text(item.state, _STATE_COLOURS.get(item.state, ""))

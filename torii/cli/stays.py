@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from torii.config.settings import WebSettings
 from torii.model.build import Result
 from torii.model.view import BuildView, ItemView
 from torii.results.message import spoken_duration
@@ -72,6 +73,16 @@ def build_words(build: BuildView, now: float) -> str:
     attempt = f" (attempt {build.attempt})" if build.attempt > 1 else ""
     reason = f": {build.reason}" if build.reason and build.reason not in words else ""  # the tests may have said it
     return clean_line(f"{words}{attempt}{reason}") + ("" if build.voting else " (non-voting)")
+
+
+def pages_of(web: WebSettings) -> str:
+    """Return the address below which Torii's pages are; empty where a port is chosen only when they are served."""
+    return (web.url or (f"http://{web.host}:{web.port}" if web.port else "")).rstrip("/")
+
+
+def build_page(build: BuildView, pages: str) -> str | None:
+    """Return where a build is looked at. While it runs its `url` may be where it runs; Torii's own page has the log from its start on."""
+    return f"{pages}/builds/{build.id}" if pages and build.url and build.state == "running" else build.url
 
 
 def build_colour(build: BuildView) -> str:

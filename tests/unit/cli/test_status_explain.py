@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,16 @@ def test_how_many_tests_failed_is_said_once(store, state):
     lines = run(status.command, state).splitlines()
     assert lines[3] == "     counted: UNSTABLE in 4s, 1 of 9 tests failed (test_login)  http://127.0.0.1/builds/1-counted"
     assert lines[4].startswith("     other: UNSTABLE in 4s, 1 of 9 tests failed (test_login): the disk was full  ")
+
+
+def test_a_build_that_runs_in_a_jenkins_is_looked_at_on_toriis_own_page(store, state):
+    running = build(1, url="https://ci.example.com/job/unit/7/")
+    store.append([], Records((item(1, change="app:main/one"),), (running,), ()))
+    assert run(status.command, state).splitlines()[3].endswith("  http://127.0.0.1:8090/builds/1-unit")
+    assert "  http://127.0.0.1:8090/builds/1-unit\n" in run(explain.command, state, "one")
+    assert "https://ci.example.com/job/unit/7/" in run(status.command, state, "--json"), "programs get both: the id, and where it runs"
+    store.append([], Records((), (replace(running, state="done", result=Result.LOST),), ()))
+    assert run(status.command, state).splitlines()[3].endswith("  https://ci.example.com/job/unit/7/")
 
 
 def test_status_is_json_where_that_is_asked_for(store, state):

@@ -117,7 +117,7 @@ def plan(scene: Scene) -> Plan:
             removal, note = _unnamed(job, scene)
             unused += [removal] if removal else []
             notes += [note] if note else []
-    return Plan(_sorted(steps), _sorted(unused), _sorted(unchanged), tuple(clashes), tuple(notes))
+    return Plan(_sorted(steps), _sorted(unused), _sorted(unchanged), tuple(clashes), tuple(dict.fromkeys(notes)))
 
 
 def _sorted(steps: list[Step]) -> tuple[Step, ...]:
@@ -152,5 +152,6 @@ def _unnamed(job: Job, scene: Scene) -> tuple[Step | None, str]:
     if project is None:
         return Step(Deed.REMOVE, job.name, mark, f"{mark.project} is not built in this Jenkins any more"), ""
     if project.keeps(mark.branch, mark.job):
-        return None, ""
+        words = f"the jobs of {mark.project} stay, since its git server shows no branch of it at all: may Torii still read it?"
+        return None, words if project.bare else ""
     return Step(Deed.REMOVE, job.name, mark, f"no torii.yml of {mark.project} names job {mark.job} on branch {mark.branch}"), ""

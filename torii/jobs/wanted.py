@@ -50,10 +50,18 @@ class ProjectJobs:
     tips: Mapping[str, Sha] = field(default_factory=dict)
     unread: str = ""
 
+    @property
+    def bare(self) -> bool:
+        """Whether it was read, and there is not one branch: it is new, or its server does not tell us of any, as Gerrit does who may not
+        read them."""
+        return not (self.unread or self.tips or self.sources or self.wrong or self.refused)
+
     def keeps(self, branch: str, job: str) -> str:
         """Return why a job that is not in `sources` has to stay as it is; empty where nothing names it any more."""
         if self.unread:
             return f"{self.project} could not be read"
+        if self.bare:
+            return f"{self.project} shows no branch at all"
         if branch in self.wrong:
             return f"the torii.yml on {branch} of {self.project} is wrong"
         return self.refused.get((branch, job), "")

@@ -122,6 +122,12 @@ def test_a_changes_own_copy_is_nobodys_business_here():
     assert planned(job(changed_job_name(job_name("app", "main", "unit"), b"x"), copy)) == Plan()
 
 
+def test_jobs_of_a_project_that_shows_no_branch_at_all_stay_and_that_is_said():
+    found = planned(job("app--main--unit", mark("unit")), job("app--main--lint", mark("lint")))
+    assert found.unused == found.steps == ()
+    assert found.notes == ("the jobs of app stay, since its git server shows no branch of it at all: may Torii still read it?",)
+
+
 def test_a_copy_that_nothing_needs_is_unused():
     own, name = dataclasses.replace(mark("unit"), copy_of_instance="k3f9"), changed_job_name("app--main--unit", b"x")
     others = dataclasses.replace(own, owner="other")

@@ -74,7 +74,7 @@ class Api(jenkins.Jenkins):
         response = self.wire.get(self.url(endpoint, job, **variables), {"tree": tree} if tree else None, largest)
         try:
             found = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise replies.not_jenkins(self.settings, "GET", response)

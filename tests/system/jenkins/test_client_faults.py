@@ -194,6 +194,13 @@ def test_closing_ends_what_waits_for_an_answer(token: Secret) -> None:
     assert "Torii is stopping" in str(failure(controller.user))
 
 
+def test_json_without_end_is_as_none(token: Secret) -> None:
+    with ScriptedJenkins(lambda _: Answer(body=b'{"id": ' + b"[" * 200_000, kind="application/json")) as server:
+        error = failure(opened(server.settings(token)).user)
+    assert isinstance(error, JenkinsUnavailableError)
+    assert "where Jenkins' JSON was due" in str(error)
+
+
 def test_redirects_are_followed_within_the_origin_only(token: Secret) -> None:
     def answer(asked: Asked) -> Answer:
         match asked.path:

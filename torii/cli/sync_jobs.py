@@ -15,6 +15,7 @@ import click
 from torii.cli.controllers import chosen, wanted_by, wanted_of
 from torii.cli.quiet import quietly
 from torii.cli.where import configuration, where_options
+from torii.config.settings import ServerConfig
 from torii.errors import ConfigurationError, OperatorError, UserError
 from torii.jenkins import Controller
 from torii.jobs import plugins
@@ -22,6 +23,7 @@ from torii.jobs.apply import AT_ONCE, Done, perform
 from torii.jobs.export import export
 from torii.jobs.library import JobLibrary
 from torii.jobs.look import Depth, look
+from torii.jobs.names import job_name
 from torii.jobs.plan import Deed, Plan, Step
 from torii.jobs.report import Report
 from torii.jobs.team import open_library, refresh
@@ -103,7 +105,7 @@ def command(
         refresh(config, library)
         wanted = wanted_by(config, [controller.settings for controller in controllers])
         if explain is not None:
-            _explain(library, wanted, controllers[0], explain, as_json)
+            _explain(config, library, wanted, controllers, explain, as_json)
             return
         if out is not None:
             reports = [
@@ -198,25 +200,27 @@ def _plugins(controller: Controller) -> tuple[tuple[str, ...], list[str]]:
         controller.close()
 
 
-def _explain(library: JobLibrary, wanted: Wanted, controller: Controller, job: str, as_json: bool) -> None:
-    sources = wanted.sources
-    present, note = _plugins(controller)
-    found = [
-        (source, rendered)
-        for source, rendered in zip(sources, library.render(sources, present), strict=True)
-        if job == source.job.name or fnmatchcase(rendered.name, job)
-    ]
-    if not found:
+def _explain(config: ServerConfig, library: JobLibrary, wanted: Wanted, controllers: Sequence[Controller], job: str, as_json: bool) -> None:
+    """Print which files make the jobs that `job` means, each as the first of `controllers` has it in which it is built."""
+    said: dict[str, list[str]] = {}
+    notes: list[str] = []
+    for controller in controllers:
+        sources = wanted_of(config, controller.settings, wanted).sources
+        named = {job_name(source.project, source.branch, source.job.name): source for source in sources}
+        found = [name for name, source in named.items() if name not in said and (job == source.job.name or fnmatchcase(name, job))]
+        present, note = _plugins(controller) if found else ((), [])
+        notes += note
+        for name in found:
+            source = named[name]
+            tip = wanted.projects[source.project].tips.get(source.branch, "")
+            where = f"torii.yml on branch {source.branch} of {source.project}, commit {tip[:10]}"
+            said[name] = [f"job {source.job.name}: {where}", *map(str, trace(library, source, present))]
+    if not said:
         raise UserError(f"no torii.yml that could be read has a job called {job!r}, and Torii makes none of that name in Jenkins")
-    said = {}
-    for source, rendered in found:
-        tip = wanted.projects[source.project].tips.get(source.branch, "")
-        where = f"torii.yml on branch {source.branch} of {source.project}, commit {tip[:10]}"
-        said[rendered.name] = [f"job {source.job.name}: {where}", *map(str, trace(library, source, present))]
     if as_json:
         click.echo(json.dumps(said, indent=2))
         return
-    for words in note:
+    for words in notes:
         click.echo(words, err=True)
     for name, lines in said.items():
         click.echo(f"{name}:")

@@ -21,7 +21,7 @@ from torii.jobs.team import open_library
 from torii.jobs.wanted import WantedReader
 from torii.jobs.xml import same
 from torii.model.ids import ProjectName
-from torii.testing.jenkins import FakeJenkins, job_xml
+from torii.testing.jenkins import PLUGINS, FakeJenkins, job_xml
 
 _TAKEN = "another job has been put in its place since the jobs were listed; that one is left alone"
 
@@ -199,6 +199,18 @@ def test_what_a_job_is_made_of_is_explained_with_file_and_line(lab):
     assert lab.names() == set()
     with pytest.raises(UserError, match=r"no torii\.yml that could be read has a job called 'nothing'"):
         lab.sync("--explain", "nothing")
+
+
+def test_a_job_is_explained_as_it_is_in_a_jenkins_that_builds_it(tmp_path):
+    with FakeJenkins(tmp_path / "one") as one, FakeJenkins(tmp_path / "two", plugins={"git": PLUGINS["git"]}) as two:
+        lab = JobsLab(tmp_path, {"one": one, "two": two})
+        lab.add("app", ("one",), main=ONE)
+        lab.add("lib", ("two",), main=ONE)
+        said = lab.sync("--explain", "unit", "--json").json
+    assert {name: any("torii-timestamps" in line for line in lines) for name, lines in said.items()} == {
+        "app--main--unit": True,
+        "lib--main--unit": False,
+    }
 
 
 def test_the_files_written_out_make_the_same_jobs_with_jenkins_job_builder(lab, tmp_path):

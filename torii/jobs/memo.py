@@ -6,12 +6,12 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import tempfile
 import threading
 from functools import cache
 from pathlib import Path
 
 from torii.jobs.definition import JobSource
+from torii.jobs.whole import write_whole
 
 _KEPT = 20_000
 _VERSION = 1
@@ -60,9 +60,7 @@ class Memo:
             return
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, prefix=".jobs-", delete=False) as file:
-                json.dump({"version": _VERSION, "digests": known}, file)
-            Path(file.name).replace(self._path)
+            write_whole(self._path, json.dumps({"version": _VERSION, "digests": known}))
 
 
 def key_of(source: JobSource, plugins: tuple[str, ...], files: str, url: str | None) -> str:

@@ -22,6 +22,7 @@ from torii.jobs.files import MACROS, TEMPLATES, JobFiles, counts, own_files
 from torii.jobs.library import JobLibrary
 from torii.jobs.memo import Memo
 from torii.jobs.plugins import OPTIONAL
+from torii.jobs.whole import write_whole
 from torii.model.ids import ProjectName, Sha
 from torii.model.job import JobDefinition, JobReports
 
@@ -151,9 +152,7 @@ def _remember(config: ServerConfig, commit: Sha, origin: str) -> None:
     before = current.read_text() if current.exists() else ""
     if before == text:
         return
-    with tempfile.NamedTemporaryFile("w", dir=place, prefix=".current-", delete=False) as file:
-        file.write(text)
-    Path(file.name).replace(current)
+    write_whole(current, text)
     with contextlib.suppress(OSError):
         os.utime(place / before.partition("\n")[0])  # others may use it until their next look
     for folder in place.iterdir():

@@ -59,3 +59,11 @@ def test_it_does_not_grow_for_ever(tmp_path: Path):
     assert memo.get("new") == "d"
     assert memo.get("old0") is None
     assert memo.get("old1") == "d"
+
+
+def test_one_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path):
+    (tmp_path / "jobs.json" / "in the way").mkdir(parents=True)
+    memo = Memo(tmp_path / "jobs.json")
+    memo.put({"a": "1"})
+    assert memo.get("a") == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["jobs.json"]

@@ -290,6 +290,10 @@ class Controller:
         """
         return {permission: allowed for permission, allowed in seen(self._api, ours).items() if permission in permissions}
 
+    def health(self) -> str:
+        """Return `ok`, or in words that it does not answer, since when and why. Asks nothing: it is what others found out."""
+        return self._api.wire.pulse.health()
+
     def close(self) -> None:
         """End the calls under way, and any later one, with JenkinsUnavailableError."""
         self._api.wire.close()

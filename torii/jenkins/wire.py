@@ -26,6 +26,7 @@ from torii.config.settings import JenkinsSettings, Secret
 from torii.http.line import Line, TooLargeError
 from torii.jenkins import replies
 from torii.jenkins.errors import JenkinsElsewhereError, JenkinsError, JenkinsReplyTooLargeError, JenkinsUnavailableError
+from torii.jenkins.pulse import Pulse
 
 log = structlog.get_logger()
 
@@ -85,10 +86,11 @@ class Wire:
         self._busy: set[Session] = set()
         self.crumbs = False
         """Whether a crumb was needed."""
+        self.pulse = Pulse()
 
     def get(self, url: str, params: Mapping[str, str] | None = None, largest: int = MAX_REPLY) -> requests.Response:
         """Return the whole answer to a GET. What may pass is asked for again, a few times, in about twice the time limit."""
-        return self._patiently(url, lambda: self._whole("GET", url, params, None, None, largest))
+        return self._patiently(url, lambda: self._felt(lambda: self._whole("GET", url, params, None, None, largest)))
 
     def post(
         self,
@@ -98,14 +100,14 @@ class Wire:
         params: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """POST `data` (a mapping as a form) and return the answer, a redirect too. Sent once."""
-        return self._whole("POST", url, params, data, headers, MAX_REPLY)
+        return self._felt(lambda: self._whole("POST", url, params, data, headers, MAX_REPLY))
 
     def stream(self, url: str, params: Mapping[str, str] | None = None) -> Stream:
         """Begin a GET whose answer is read in pieces, and closed by whoever does not read it to its end. As patient as `get`.
 
         Raises JenkinsElsewhereError where another host has what was asked for.
         """
-        return self._patiently(url, lambda: self._begin(url, params))
+        return self._patiently(url, lambda: self._felt(lambda: self._begin(url, params)))
 
     def wait(self, seconds: float) -> None:
         """Let `seconds` pass, or fewer where `close` is called."""
@@ -121,6 +123,20 @@ class Wire:
             session.line.cut()
         for session in idle:
             session.requests.close()
+
+    def _felt(self, ask: Callable[[], _T]) -> _T:
+        """Do `ask`, and remember whether Jenkins answered."""
+        try:
+            answer = ask()
+        except JenkinsUnavailableError as error:
+            if not self._stopping.is_set():
+                self.pulse.failed(error)
+            raise
+        except JenkinsError:
+            self.pulse.answered()
+            raise
+        self.pulse.answered()
+        return answer
 
     def _patiently(self, url: str, ask: Callable[[], _T]) -> _T:
         deadline = time.monotonic() + 2 * self.settings.timeout

@@ -20,7 +20,7 @@ from torii.model.event import BranchMoved, Event
 from torii.model.ids import ProjectName
 from torii.results.gatherer import Gatherer
 from torii.results.ports import Blobs
-from torii.runtime.ports import Cursor, Dispatcher, Post, Results
+from torii.runtime.ports import Cursor, Dispatcher, Post, Results, TellsHealth
 
 STOP_LIMIT = 1.5
 """Seconds that each part may take to stop."""
@@ -46,6 +46,11 @@ class JenkinsSide:
         """Begin to follow builds and to sync jobs."""
         self.gatherer.start()
         self.sync.start()
+
+    def parts(self) -> dict[str, TellsHealth]:
+        """Return what can say how it is, by its name."""
+        named: dict[str, TellsHealth] = {f"jenkins {name}": controller for name, controller in self.controllers.items()}
+        return {**named, self.sync.name: self.sync}
 
     def farm(self) -> JenkinsFarm | None:
         """Return the controllers that start builds through Gearman, None where there are none."""

@@ -222,7 +222,7 @@ class System:
     def health(self) -> Health:
         """Return how this process is: what keeps it from working, and what each source says. From any thread."""
         problem = self.fault() or (self.scheduler.problem if self.scheduler is not None else "")
-        parts: dict[str, object] = {**self.sources, **({self._jenkins.sync.name: self._jenkins.sync} if self._jenkins else {})}
+        parts: dict[str, object] = {**self.sources, **(self._jenkins.parts() if self._jenkins else {})}
         return Health(problem, tuple((name, part.health()) for name, part in parts.items() if isinstance(part, TellsHealth)))
 
 

@@ -128,3 +128,23 @@ def test_whoever_is_lost_in_a_build_the_change_is_reported_and_merged_once(farm:
     assert set(farm.reports().values()) == {1}
     if disaster is kill_torii:
         assert len(farm.ran("tea")) == 1, "what ran on was adopted, not run again"
+
+
+def test_a_jenkins_that_is_away_is_named_on_the_health_page_until_it_is_back(farm: Farm):
+    farm.seed({"unit": farm.job("true")}, {"check": [], "gate": ["unit"], "post": []})
+    farm.change("tea")
+    torii = farm.up()
+
+    def health() -> str:
+        return str(requests.get(f"{torii.url}/health", timeout=10).json()["sources"]["jenkins ci"])
+
+    farm.wait(lambda: "app--main--unit" in farm.jenkins.jobs, LIMIT)
+    assert health() == "ok"
+    farm.jenkins.down()
+    farm.change("cake", files={"torii.yml": json.dumps({"jobs": {"unit": farm.job("echo cake")}, "pipelines": {"check": ["unit"]}})})
+    farm.push(check=["cake"])  # its own job has to be made first
+    farm.wait(lambda: health() != "ok", LIMIT)
+    assert "it does not answer, since " in health()
+    farm.jenkins.up()
+    assert farm.wait_for_outcome("cake", "check") == "success"
+    farm.wait(lambda: health() == "ok", LIMIT)

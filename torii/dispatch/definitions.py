@@ -23,7 +23,7 @@ from torii.dispatch.mailbox import Mailbox
 from torii.dispatch.pace import Pace
 from torii.errors import ToriiError, UserError
 from torii.gearman import Client, GearmanUnavailableError, JobHandle, Listener, seal
-from torii.gearman.functions import BUILD, DEFINE, build_function
+from torii.gearman.functions import BUILD, DEFINE, STOP, build_function
 from torii.jobs import RenderedJob
 from torii.model.build import BuildRequest
 from torii.model.ids import BuildId
@@ -171,6 +171,11 @@ class Definitions:
     def known_managers(self) -> frozenset[str]:
         """The managers of Torii's workers that were there at the last look."""
         return frozenset(worker.removeprefix(DEFINE) for worker in self._workers)
+
+    @property
+    def sees_a_jenkins(self) -> bool:
+        """Whether any Jenkins' Gearman plug-in was there at the last look: it can be told to stop builds, and takes no definitions."""
+        return any(name.startswith(STOP) and name.removeprefix(STOP) not in self.known_managers for name in self._registered)
 
     # below: on the mailbox's thread
 

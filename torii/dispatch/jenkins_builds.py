@@ -135,7 +135,8 @@ class JenkinsBuilds:
         flight = self._tower.find(build)
         case = self._cases.get(build)
         if flight is not None and flight.waits and case is not None and case.place is not None:
-            self._jobs.unregistered(flight.request, self.controllers(flight), case.place)
+            connected = self._definitions.sees_a_jenkins
+            self._jobs.unregistered(flight.request, self.controllers(flight), case.place, connected)
 
     def registered(self, flight: Flight) -> None:
         """Some node has the build's function registered."""

@@ -127,9 +127,12 @@ class JenkinsJobs:
         """Have the job of `request` brought into `controllers`; `brought` or `refused` is called when that has come to an end."""
         self._box.post(partial(self._begin, request, tuple(controllers)))
 
-    def unregistered(self, request: BuildRequest, controllers: Sequence[str], place: Place) -> None:
-        """Nobody has the function registered: look whether the job still is there, and say why. Call it as often as you like."""
-        self._box.post(partial(self._look_again, request, tuple(controllers), place))
+    def unregistered(self, request: BuildRequest, controllers: Sequence[str], place: Place, connected: bool) -> None:
+        """Nobody has the function registered: look whether the job still is there, and say why. Call it as often as you like.
+
+        `connected`: whether any Jenkins is at the Gearman server.
+        """
+        self._box.post(partial(self._look_again, request, tuple(controllers), place, connected))
 
     def suspect(self, place: Place) -> None:
         """Something was odd about a build of the job: believe no more that it is there."""
@@ -315,7 +318,7 @@ class JenkinsJobs:
                 self._ready.popitem(last=False)
         return place
 
-    def _look_again(self, request: BuildRequest, controllers: tuple[str, ...], place: Place) -> None:
+    def _look_again(self, request: BuildRequest, controllers: tuple[str, ...], place: Place, connected: bool) -> None:
         task = self._tasks.get(request.id)
         if self._names.get(request.id) is None or (task is not None and task.open):
             return
@@ -327,7 +330,7 @@ class JenkinsJobs:
         task.looked = time.monotonic()
         task.open, task.reasons = set(controllers), {}
         for name in controllers:
-            explain = partial(_look_and_explain, self._shelves[name], request, place)
+            explain = partial(_look_and_explain, self._shelves[name], request, place, connected)
             self._ask(name, explain, partial(self._explained, task, task.turn, name))
 
     def _explained(self, task: _Task, turn: int, name: str, answer: str | OperatorError | None) -> None:
@@ -365,9 +368,9 @@ class JenkinsJobs:
             return True
 
 
-def _look_and_explain(shelf: Shelf, request: BuildRequest, place: Place) -> str:
+def _look_and_explain(shelf: Shelf, request: BuildRequest, place: Place, connected: bool) -> str:
     shelf.look_again(request, place.copy, place.definition)
-    return shelf.why(place.name, request.job.label)
+    return shelf.why(place.name, request.job.label, connected)
 
 
 def _not_tidied(name: str, error: OperatorError) -> None:

@@ -132,10 +132,7 @@ class Shelf:
         if mark.copy_of_instance:
             mark = replace(mark, made_at=int(time.time()))
         if not settings.sync and not mark.copy_of_instance:
-            state = "has no" if known is None else "has disabled its" if not known.enabled else "has another"
-            raise JenkinsError(
-                f"the Jenkins {self.name} {state} job {name}, and jobs are not synced by themselves there; run `torii sync-jobs`"
-            )
+            raise JenkinsError(self._not_synced(name, known, mark))
         if known is None:
             self._controller.create(name, marked(rendered.xml, mark))
         elif known.mark == mark:
@@ -143,6 +140,18 @@ class Shelf:
         else:
             self._controller.update(name, marked(rendered.xml, mark))
         log.info("dispatch.job_put_right", jenkins=self.name, job=name, new=known is None)
+
+    def _not_synced(self, name: str, known: _Known | None, mark: Mark) -> str:
+        """Say what is wrong with a job that is not put right by itself, and what somebody can do."""
+        cure = "run `torii sync-jobs`"
+        if known is None:
+            wrong = f"the Jenkins {self.name} has no job {name}"
+        elif known.mark == mark:
+            wrong = f"in the Jenkins {self.name} its job {name} is disabled"
+            cure = "enable it in Jenkins, or run `torii sync-jobs --thorough`"
+        else:
+            wrong = f"in the Jenkins {self.name} its job {name} is not as torii.yml says"
+        return f"{wrong}, and jobs are not synced by themselves there; {cure}"
 
     def _check_owner(self, name: str, known: _Known, mark: Mark, right: bool) -> None:
         found = known.mark
@@ -168,19 +177,22 @@ class Shelf:
             self.forget()
         self.bring(request, copy, definition)
 
-    def why(self, name: str, label: str | None) -> str:
-        """Say why no node has registered `name`, which is as it should be; empty where some will, when a build of theirs ends."""
+    def why(self, name: str, label: str | None, connected: bool) -> str:
+        """Say why no node has registered `name`, which is as it should be; empty where some will, when a build of theirs ends.
+
+        `connected`: whether any Jenkins is at the Gearman server.
+        """
         key, now = label or "", time.monotonic()
         at, before, words = self._explained.get(key, (-math.inf, "", ""))
         if now - at >= self._pace.recheck:
-            reason = self._explain(label)
+            reason = self._explain(label, connected)
             # What is told of the plug-in has to show twice: a node that was busy until now registers what is new in a moment.
             sure = "{job}" not in reason or (before == reason and now - at < _SOON * self._pace.recheck)
             words = reason if sure else ""
             self._explained[key] = (now, reason, words)
         return words.replace("{job}", name)
 
-    def _explain(self, label: str | None) -> str:
+    def _explain(self, label: str | None, connected: bool) -> str:
         self._raise_if_away()
         if self._controller.quieting_down():
             return quieting_down(self.name)
@@ -194,6 +206,11 @@ class Shelf:
             return f"the Jenkins {self.name} has no node online with the label {' and '.join(missing)}{hint}"
         if not any(not node.exclusive or wanted for node in online):
             return f"the Jenkins {self.name} has no node online that takes jobs without a label"
+        if not connected:
+            return (
+                f"the Jenkins {self.name} has the job {{job}}, but no node of this Jenkins has connected to the Gearman server: "
+                "is its Gearman plug-in installed and enabled? See `torii jenkins check`"
+            )
         running = Counter(build.node for build in self._controller.running().values())
         fit = [node for node in online if all(atom in node.labels for atom in wanted) and (wanted or not node.exclusive)]
         if fit and all(running[node.name] >= node.executors for node in fit):

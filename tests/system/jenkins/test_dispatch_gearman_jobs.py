@@ -240,6 +240,20 @@ def test_where_jobs_are_not_synced_by_themselves_only_copies_are_made(lab):
     assert JOB not in lab.fake.jobs
 
 
+def test_where_jobs_are_not_synced_by_themselves_each_is_said_what_helps_it(lab):
+    lab.worker(instant="SUCCESS")
+    lab.answers(lab.start(lab.request("unit")))
+    lab.fake.disable_job(JOB)
+    lab.settings["ci"] = replace(lab.settings["ci"], sync=False)
+    lab.restart_dispatcher([])
+    cure = "and jobs are not synced by themselves there; enable it in Jenkins, or run `torii sync-jobs --thorough`"
+    build = lab.start(lab.request("unit"))
+    assert lab.stall(build) == f"in the Jenkins ci its job {JOB} is disabled, {cure}"
+    other = lab.start(with_script("make new"))
+    lab.until(lambda: f"in the Jenkins ci its job {JOB} is not as torii.yml says" in lab.stall(other))
+    assert lab.stall(other).endswith("; run `torii sync-jobs`")
+
+
 def test_torii_workers_are_not_told_of_jenkins_jobs_nor_jenkins_of_theirs(lab):
     agent = lab.worker(instant="SUCCESS")
     own = ScriptedWorker([lab.server.address], "own", key=KEY, instant="FAILURE", ended=lambda uuid, result: None)
@@ -301,6 +315,19 @@ def test_a_stall_says_that_the_plug_in_has_not_registered_the_job(lab):
     lab.fake.allow_anonymous("*")
     lab.fake._plugin.changed()
     assert lab.answers(build) == ["started", "SUCCESS"]
+
+
+def test_a_stall_says_that_no_jenkins_has_connected_to_the_gearman_server(tmp_path):
+    lab = JenkinsLab(EmbeddedServer(), tmp_path, gearman=())
+    own = ScriptedWorker([lab.server.address], "own", key=KEY, instant="SUCCESS", ended=lambda uuid, result: None)
+    try:
+        lab.worker()
+        build = lab.start(lab.request("unit"))
+        lab.until(lambda: "no node of this Jenkins has connected to the Gearman server" in lab.stall(build))
+        assert JOB in lab.stall(build)
+    finally:
+        own.stop()
+        lab.close()
 
 
 def test_a_build_that_waits_for_jenkins_to_quiet_down_says_so_and_goes_on(lab):

@@ -1,4 +1,4 @@
-"""What the gatherer asks of the place where logs, records and artifacts are kept; `torii.store.blobs` has it."""
+"""What those who bring what builds leave, Torii's worker and the gatherer, ask of the place where it is kept; `torii.store.blobs` has it."""
 
 from __future__ import annotations
 

@@ -20,15 +20,16 @@ from torii.model.build import Result
 from torii.model.ids import BuildId
 from torii.results.layout import console as console_key
 from torii.results.layout import record as record_key
+from torii.results.ports import Blobs
 from torii.results.record import BuildRecord, decode, encode
 from torii.results.text import clean_line
 from torii.worker.confinement import PATH, Bare, Confinement
 from torii.worker.console import Console
+from torii.worker.errors import StorageError
 from torii.worker.execution import Ended, Ending, StopRequest, execute
 from torii.worker.harvest import keep_artifacts, read_comments, read_reports
 from torii.worker.jobxml import Job, Step
 from torii.worker.place import Place, View
-from torii.worker.ports import Blobs, StorageError
 from torii.worker.workspace import CheckoutError, Mirrors, expand
 
 log = structlog.get_logger()

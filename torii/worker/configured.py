@@ -10,7 +10,7 @@ from torii.gearman.admin import Address
 from torii.git import Credentials, Mirror, Remote
 from torii.git.credentials import credentials_of, git_limit
 from torii.git.mirror import mirror_path
-from torii.worker.ports import Blobs
+from torii.results.ports import Blobs
 from torii.worker.worker import BuildWorker
 from torii.worker.workspace import Repository
 

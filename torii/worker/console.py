@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from torii.errors import OperatorError
-from torii.worker.ports import Blobs, BlobWriter, StorageError
+from torii.results.ports import Blobs, BlobWriter
+from torii.worker.errors import StorageError
 
 T = TypeVar("T")
 

@@ -15,7 +15,8 @@ from torii.model.ids import BuildId
 from torii.results.comments import FILE_LIMIT, CommentReader
 from torii.results.junit import parse_reports
 from torii.results.layout import UnfitNameError, artifact
-from torii.worker.ports import Blobs, StorageError
+from torii.results.ports import Blobs
+from torii.worker.errors import StorageError
 
 FILES_LIMIT = 5000
 """Artifacts kept of one build."""

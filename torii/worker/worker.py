@@ -26,6 +26,7 @@ from torii.gearman.functions import define_function, stop_function
 from torii.model.build import Result
 from torii.model.ids import BuildId
 from torii.results.layout import folder, is_build_id
+from torii.results.ports import Blobs
 from torii.results.record import BuildRecord
 from torii.worker.build import Assignment, Site, folder_of, recorded, run_build
 from torii.worker.confinement import Bare, choose
@@ -33,7 +34,6 @@ from torii.worker.functions import Offers
 from torii.worker.janitor import Janitor
 from torii.worker.jobxml import parse_job
 from torii.worker.payload import PayloadError, read_payload
-from torii.worker.ports import Blobs
 from torii.worker.quarters import Quarters
 from torii.worker.running import Builds, Running
 from torii.worker.workspace import Mirrors, Repository

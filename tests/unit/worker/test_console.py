@@ -7,7 +7,7 @@ import pytest
 from torii.errors import OperatorError
 from torii.store.blobs import FolderBlobs
 from torii.worker.console import FLUSH_AFTER, Console
-from torii.worker.ports import StorageError
+from torii.worker.errors import StorageError
 
 
 class Clock:

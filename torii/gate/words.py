@@ -110,8 +110,19 @@ def failure(build_set: BuildSet) -> str:
     failed = [build for build in failed if build.result not in (Result.SUCCESS, Result.SKIPPED, None)] or failed
     first = failed[0]
     others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-    detail = f": {first.detail}" if first.result in (Result.UNREGISTERED, Result.LOST) and first.detail else ""
-    return f"{first.job.name} {ends(first.result or Result.FAILURE)}{_failing_tests(first)}{others} {ground(build_set)}{detail}"
+    ended, detail = _end(first)
+    return f"{first.job.name} {ended}{_failing_tests(first)}{others} {ground(build_set)}{f': {detail}' if detail else ''}"
+
+
+def _end(build: Build) -> tuple[str, str]:
+    """Return the verb for how `build` ended, and what else is known of it where the result alone leaves open what happened."""
+    verb = ends(build.result or Result.FAILURE)
+    if build.result in (Result.UNREGISTERED, Result.LOST):
+        return verb, build.detail
+    detail = _cut(build.detail)
+    if build.result is Result.ABORTED and detail.startswith("aborted"):  # such as "aborted in Jenkins by admin"
+        return f"was {detail}", ""
+    return verb, detail if build.result in (Result.ABORTED, Result.NOT_BUILT) else ""
 
 
 def _failing_tests(build: Build) -> str:

@@ -52,6 +52,33 @@ def test_a_job_that_failed_without_a_failing_test_names_none():
     assert words.failure(build_set(tests=TestSummary(total=9))) == "unit failed on top of app:main/ahead"
 
 
+def ended(result: Result, detail: str, *, tests: TestSummary | None = None) -> BuildSet:
+    made = build_set(tests=tests)
+    made.builds[0].result, made.builds[0].detail = result, detail
+    return made
+
+
+def test_who_aborted_a_build_is_said():
+    assert words.failure(ended(Result.ABORTED, "aborted in Jenkins by admin")) == (
+        "unit was aborted in Jenkins by admin on top of app:main/ahead"
+    )
+    assert words.failure(ended(Result.ABORTED, "aborted in Jenkins")) == "unit was aborted in Jenkins on top of app:main/ahead"
+    assert (
+        words.failure(ended(Result.ABORTED, "somebody cancelled it")) == "unit was aborted on top of app:main/ahead: somebody cancelled it"
+    )
+
+
+def test_why_a_job_was_not_built_is_said_and_cut():
+    assert words.failure(ended(Result.NOT_BUILT, "x" * 500)) == f"unit was not built on top of app:main/ahead: {'x' * 79}…"
+
+
+def test_a_detail_that_only_says_what_the_tests_say_is_left_out():
+    failing = TestSummary(total=9, failed=1, failing=("tests.login",))
+    assert words.failure(ended(Result.UNSTABLE, "1 of 9 tests failed", tests=failing)) == (
+        "unit was unstable (tests.login) on top of app:main/ahead"
+    )
+
+
 @pytest.mark.parametrize("cause", Cause)
 def test_every_cause_has_words(cause):
     assert words.cause(cause)

@@ -84,14 +84,16 @@ def _rows(build: BuildSummary, url: str) -> Iterator[str]:
     if build.duration is not None:
         row += f" in {spoken_duration(build.duration)}"
     yield row if build.voting else f"{row} (non-voting)"
-    if build.result is not Result.SUCCESS and (detail := clean_line(build.detail, _DETAIL_LIMIT)):
+    counted = f"{build.tests.failed} of {build.tests.total} tests failed" if build.tests is not None and build.tests.failed else ""
+    detail = clean_line(build.detail, _DETAIL_LIMIT)
+    if build.result is not Result.SUCCESS and detail and detail != counted:
         yield f"  {detail}"
-    if build.tests is not None and build.tests.failed:
-        yield from _tests(build.tests.total, build.tests.failed, build.tests.failing)
+    if build.tests is not None and counted:
+        yield from _tests(counted, build.tests.failed, build.tests.failing)
 
 
-def _tests(total: int, failed: int, failing: Sequence[str]) -> Iterator[str]:
-    yield f"  {failed} of {total} tests failed{':' if failing else ''}"
+def _tests(counted: str, failed: int, failing: Sequence[str]) -> Iterator[str]:
+    yield f"  {counted}{':' if failing else ''}"
     shown = failing[:_TESTS_SHOWN]
     for name in shown:
         yield f"  * {clean_line(name, 200)}"

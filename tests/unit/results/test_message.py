@@ -132,3 +132,10 @@ def test_many_problems_are_counted():
 )
 def test_durations_are_spoken(seconds, text):
     assert spoken_duration(seconds) == text
+
+
+def test_a_detail_that_only_counts_the_tests_is_said_once():
+    counted = build(1, "unit", Result.UNSTABLE, detail="1 of 2 tests failed", tests=TestSummary(2, 1, 0, ("tests.login",)))
+    assert compose(report(Verdict.FAILURE, "unit was unstable.", builds=(counted,)), page).count("1 of 2 tests failed") == 1
+    other = build(1, "unit", Result.UNSTABLE, detail="the disk was full", tests=TestSummary(2, 1))
+    assert "  the disk was full\n  1 of 2 tests failed\n" in compose(report(Verdict.FAILURE, "unit was unstable.", builds=(other,)), page)

@@ -244,9 +244,19 @@ def test_a_worker_that_comes_in_time_runs_the_build():
     story.lab.pass_time(30)
     story.lab.register("unit")
     story.lab.settle()
+    assert "unit has started" in story.why(a)
     story.lab.pass_time(60)
     story.finish(a, "unit")
     assert story.merged == [a]
+
+
+def test_a_build_that_starts_without_a_word_of_the_end_of_its_stall_is_said_to_have_started():
+    story = PureStory()
+    story.lab.unregistered.add("unit")
+    (a,) = story.approve("a")
+    (held,) = (one for one in story.lab.running() if one.request.pipeline == "gate")
+    story.lab.feed(BuildStarted(held.request.id, "node"))
+    assert "unit has started" in story.why(a)
 
 
 def test_a_build_that_cannot_be_seen_is_waited_for_and_the_item_says_why(story):

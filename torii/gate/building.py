@@ -213,10 +213,12 @@ def build_started(world: World, event: BuildStarted) -> None:
     if found is None or found[1].phase is BuildPhase.DONE:
         return
     build_set, build = found
+    item = world.state.items[build_set.item]
     if build.phase is BuildPhase.RUNNING and None not in (build.number, event.number) and build.number != event.number:
         where = f" on {event.node}" if event.node else ""
-        item = world.state.items[build_set.item]
         world.decide(item, f"{build.job.name} was lost where it ran and has been begun anew{where}, as number {event.number}")
+    elif build.phase is BuildPhase.QUEUED and (build.stalled or item.reason == _can_start(build)):
+        world.decide(item, f"{build.job.name} has started")  # or the item would go on saying why it does not
     build.phase, build.node, build.url, build.number = BuildPhase.RUNNING, event.node, event.url or build.url, event.number
     build.started_at, build.stalled = world.state.now, ""
     world.cancel_reminder(f"stall {build.id}")
@@ -241,7 +243,11 @@ def build_stalled(world: World, event: BuildStalled) -> None:
     build.stalled = event.reason
     world.touch_build(build_set, build)
     item = world.state.items[build_set.item]
-    world.decide(item, f"{build.job.name} cannot start: {event.reason}" if event.reason else f"{build.job.name} can start now")
+    world.decide(item, f"{build.job.name} cannot start: {event.reason}" if event.reason else _can_start(build))
+
+
+def _can_start(build: Build) -> str:
+    return f"{build.job.name} can start now"
 
 
 def _out_of_sight(world: World, build_set: BuildSet, build: Build, reason: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from torii.jobs.definition import TemplateProblem
 from torii.jobs.files import JOB, JobFiles
+from torii.jobs.suspects import suspects
 from torii.jobs.xml import serialise
 
 _LOCK = threading.Lock()  # it keeps caches in class attributes, and has never heard of threads
@@ -35,7 +36,9 @@ def make_xml(yaml: str, files: JobFiles) -> list[tuple[str, bytes]]:
         try:
             return [(job.name, _finished(jjb, job.xml)) for job in _generate(jjb, yaml, files)]
         except jjb.error as error:
-            raise TemplateProblem(f"Jenkins Job Builder refuses a job template or macro: {_words(error)}") from error
+            words = _words(error).removesuffix(".")
+            where = f"; see {places}" if (places := suspects(words, files)) else ""
+            raise TemplateProblem(f"Jenkins Job Builder refuses a job template or macro: {words}{where}") from error
         except jjb.yaml_error as error:
             raise TemplateProblem(f"a job template or macro is no YAML: {_words(error)}") from error
         except RecursionError as error:

@@ -14,7 +14,7 @@ import structlog
 
 from torii.config.settings import ServerConfig
 from torii.errors import OperatorError
-from torii.git import Credentials, Mirror, Remote
+from torii.git import Credentials, GitError, Mirror, Remote
 from torii.git.credentials import credentials_of, git_limit
 from torii.git.mirror import mirror_path
 from torii.jobs.definition import JobSource
@@ -75,7 +75,7 @@ def last_good(config: ServerConfig) -> TeamFiles:
 def refresh(config: ServerConfig, library: JobLibrary) -> TeamFiles:
     """Have `library` use the files that the config project has now, and return them.
 
-    Raises ConfigProjectError and GitError where they cannot be fetched, TemplateProblem (which names file and line) where one is
+    Raises ConfigProjectError where they cannot be fetched, TemplateProblem (which names file and line) where one is
     wrong: then `library` goes on with what it had.
     """
     if config.config_project is None:
@@ -101,11 +101,16 @@ def _fetched(config: ServerConfig) -> tuple[Sha, str, Mirror]:
         raise ConfigProjectError(f"the config project {chosen.project} is not among the projects of server.yml: add it there")
     connection = next((each for each in config.connections if each.name == project.connection), None)
     remote = Remote(project.url, credentials_of(connection) if connection else Credentials(), git_limit(connection))
-    ref = f"refs/heads/{chosen.branch}" if chosen.branch else remote.head()
-    if ref is None:
-        raise ConfigProjectError(f"the config project {chosen.project} has no branch that its HEAD names: say which with `branch:`")
     mirror = Mirror(mirror_path(config.state, project.name))
-    commit = remote.fetch(mirror, (), track=[ref])[ref]
+    try:
+        ref = f"refs/heads/{chosen.branch}" if chosen.branch else remote.head()
+        if ref is None:
+            raise ConfigProjectError(
+                f"the config project {chosen.project} has no branch that its HEAD names: say which with `branch:`, or push one"
+            )
+        commit = remote.fetch(mirror, (), track=[ref])[ref]
+    except GitError as error:
+        raise ConfigProjectError(f"the config project {chosen.project} cannot be fetched: {error}") from error
     return commit, f"{chosen.project}, branch {ref.removeprefix('refs/heads/')}, commit {commit[:10]}", mirror
 
 

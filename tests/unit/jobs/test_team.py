@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.support.jobs_lab import JobsLab
-from torii.git import GitError
 from torii.jobs import JobSource
 from torii.jobs.definition import TemplateProblem
 from torii.jobs.plugins import OPTIONAL
@@ -49,7 +48,7 @@ def test_the_next_start_begins_with_what_was_good_last_time(lab):
     refresh(lab.config, open_library(lab.config))
     lab.repository("ci-config").rename(lab.folder / "elsewhere")
     assert shallow(open_library(lab.config)) == "true"
-    with pytest.raises(GitError):
+    with pytest.raises(ConfigProjectError, match="the config project ci-config cannot be fetched: "):
         refresh(lab.config, open_library(lab.config))
 
 
@@ -77,7 +76,8 @@ def test_a_macro_of_ones_own_can_be_added_and_used(lab):
         ("job-templates/limited.sh.j2", "{{ 1 / 0 }}", "job-templates/limited.sh.j2:1: "),
         ("job-templates/job.yaml.j2", "- job:\n    name: ours\n    builders: [{shell: {{ job.run }}}]\n", "called {{ name }}"),
         ("jjb/macros.yaml", "- wrapper:\n    name: torii-timeout\n  bad: [\n", "jjb/macros.yaml"),
-        ("jjb/defaults.yaml", "- defaults:\n    name: torii\n    wrappers:\n      - no-such-wrapper\n", "no-such-wrapper"),
+        ("jjb/defaults.yaml", "- defaults:\n    name: torii\n    wrappers:\n      - no-such-wrapper\n", "jjb/defaults.yaml:4 (ci-config, "),
+        ("jjb/defaults.yaml", DEFAULTS.replace("[torii-staging-shallow]", "[{git: {refspec: x}}]"), "jjb/defaults.yaml (ci-config, "),
         ("jjb/ours.yaml", "- builder:\n    name: x\n    builders: [shell: !include-raw: /etc/passwd]\n", "jjb/ours.yaml"),
         ("jjb/ours.yaml", "just text\n", "jjb/ours.yaml"),
         ("jjb/ours.yaml", "[" * 5000, "jjb/ours.yaml"),
@@ -96,6 +96,17 @@ def test_a_wrong_file_is_named_with_its_line_and_what_was_before_stays(lab, file
     assert where in str(caught.value)
     assert shallow(library) == "true"
     assert last_good(lab.config).origin == before.origin
+
+
+def test_a_macro_that_nobody_has_is_named_with_each_line_that_uses_it_and_no_full_stop(lab):
+    macros = "- scm:\n    name: ours\n    scm:\n      - team-staging\n"
+    text = DEFAULTS.replace("torii-staging-shallow", "team-staging")
+    commit = lab.push("ci-config", "main", {"jjb/defaults.yaml": text, "jjb/ours.yaml": macros})
+    with pytest.raises(TemplateProblem) as caught:
+        refresh(lab.config, open_library(lab.config))
+    where = [f"jjb/{place} (ci-config, branch main, commit {commit[:10]})" for place in ("defaults.yaml:5", "ours.yaml:4")]
+    assert "for component type: 'scm'; see /" in str(caught.value)
+    assert all(place in str(caught.value) for place in where)
 
 
 def test_no_file_has_python_run_on_toriis_machine(lab, tmp_path: Path):
@@ -133,7 +144,7 @@ def test_links_and_other_files_are_left_out(lab):
 
 
 def test_a_config_project_that_is_no_project_or_has_no_such_branch_is_said(lab):
-    with pytest.raises(GitError, match="refs/heads/main"):
+    with pytest.raises(ConfigProjectError, match=r"the config project ci-config cannot be fetched: .*refs/heads/main"):
         refresh(lab.config, open_library(lab.config))
 
 
@@ -151,5 +162,5 @@ def test_the_head_of_the_repository_is_taken_where_no_branch_is_named(lab):
     lab.push("ci-config", "main", {"jjb/defaults.yaml": DEFAULTS})
     assert "branch main" in refresh(config, open_library(config)).origin
     (lab.repository("ci-config") / "HEAD").write_text("ref: refs/heads/nothing\n")
-    with pytest.raises(ConfigProjectError, match="say which with `branch:`"):
+    with pytest.raises(ConfigProjectError, match="say which with `branch:`, or push one"):
         refresh(config, open_library(config))

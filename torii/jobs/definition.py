@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from torii.errors import OperatorError, UserError
@@ -10,6 +11,9 @@ from torii.model.job import JobDefinition
 
 OWNERSHIP_MARK = "<!-- made by torii -->"
 """Stands in the description of every job that Torii made. A job without it is not Torii's, and is never touched."""
+
+MARK = re.compile(r"<!-- torii-job (\{[^<>\n]*\}) -->")
+"""What stands beside it and says more; see `torii.jobs.marks`. No `<` or `>` is in it, so none takes long to look for."""
 
 
 class TemplateProblem(OperatorError):  # noqa: N818 (the others of its branch are called by what is wrong, too)

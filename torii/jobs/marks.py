@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field, fields
 from xml.etree import ElementTree
 
-from torii.jobs.definition import OWNERSHIP_MARK, JobSource, RenderedJob
+from torii.jobs.definition import MARK, OWNERSHIP_MARK, JobSource, RenderedJob
 from torii.jobs.names import COPY, job_name
 from torii.jobs.xml import parse, serialise
 from torii.model.build import BuildRequest
 
-_MARK = re.compile(r"<!-- torii-job (\{[^<>\n]*\}) -->")
-"""None of `<` and `>` stands in a mark, so that no description takes long to look through."""
 _LARGEST = 64 * 1024
 """Characters of a mark that are read: names have no such length."""
 
@@ -69,7 +66,7 @@ def marked(xml: bytes, mark: Mark) -> bytes:
 
 def with_mark(description: str, mark: Mark) -> str:
     """Return `description` with `mark` in it, in place of any other."""
-    text = _MARK.sub("", description)
+    text = MARK.sub("", description)
     return f"{text}{'' if OWNERSHIP_MARK in text else OWNERSHIP_MARK}{comment(mark)}"
 
 
@@ -84,7 +81,7 @@ def comment(mark: Mark) -> str:
 
 def read_mark(description: str) -> Mark | None:
     """Return the mark in a job's description, None where there is none that can be read."""
-    for text in reversed(_MARK.findall(description)):
+    for text in reversed(MARK.findall(description)):
         if len(text) <= _LARGEST and (mark := _read(text)) is not None:
             return mark
     return None
@@ -94,8 +91,8 @@ def digest(xml: bytes) -> str:
     """Return the digest of a job's XML, whether or not it carries a mark."""
     root = parse(xml) if b"torii-job" in xml else None
     description = root.find("description") if root is not None else None
-    if root is not None and description is not None and _MARK.search(description.text or ""):
-        description.text = _MARK.sub("", description.text or "")
+    if root is not None and description is not None and MARK.search(description.text or ""):
+        description.text = MARK.sub("", description.text or "")
         xml = serialise(root)
     return hashlib.sha256(xml).hexdigest()[:32]
 

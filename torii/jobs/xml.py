@@ -12,6 +12,8 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from torii.jobs.definition import MARK
+
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
@@ -19,6 +21,8 @@ _DECLARATION = re.compile(rb"\A\s*<\?xml[^>]*\?>")
 _CONTROL = re.compile(rb"&#(?:x0*(?:[0-8bcef]|1[0-9a-f])|0*(?:[0-8]|1[124-9]|2[0-9]|3[01]));", re.IGNORECASE)
 """References to characters that XML 1.1 can hold and 1.0 cannot."""
 _CONTEXT = 2
+_MANAGED = "<!-- Managed by Jenkins Job Builder -->"
+"""What its own `update` adds to a description."""
 
 
 def serialise(root: Element) -> bytes:
@@ -39,23 +43,30 @@ def parse(xml: bytes) -> Element | None:
 
 
 def same(one: bytes, other: bytes) -> bool:
-    """Whether two documents say the same, however they are laid out and whichever version of a plug-in Jenkins noted in them."""
+    """Whether two documents say the same, however they are laid out and whichever version of a plug-in Jenkins noted in them.
+
+    A job that Jenkins says is not disabled is as one that leaves it out, and one that Jenkins Job Builder claims as one that it does not.
+    """
     return one == other or list(_lines(one)) == list(_lines(other))
 
 
 def difference(old: bytes, new: bytes, name: str) -> str:
-    """Return a unified diff of two documents, element by element; empty where they say the same."""
-    lines = difflib.unified_diff(
-        list(_lines(old)), list(_lines(new)), f"{name} (in Jenkins)", f"{name} (from torii.yml)", lineterm="", n=_CONTEXT
-    )
+    """Return a unified diff of two documents, element by element; empty where they say the same. Torii's mark is left out."""
+    before, after = list(_lines(old, marks=False)), list(_lines(new, marks=False))
+    lines = difflib.unified_diff(before, after, f"{name} (in Jenkins)", f"{name} (from torii.yml)", lineterm="", n=_CONTEXT)
     return "".join(f"{line}\n" for line in lines)
 
 
-def _lines(xml: bytes) -> Iterator[str]:
+def _lines(xml: bytes, *, marks: bool = True) -> Iterator[str]:
     root = parse(xml)
     if root is None:
         yield from xml.decode("utf-8", "replace").splitlines()
         return
+    if (description := root.find("description")) is not None:
+        text = (description.text or "").replace(_MANAGED, "")
+        description.text = text if marks else MARK.sub("", text)
+    for disabled in [each for each in root.findall("disabled") if (each.text or "").strip() == "false"]:
+        root.remove(disabled)
     yield from _element(root, "")
 
 

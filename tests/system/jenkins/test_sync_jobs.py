@@ -357,6 +357,14 @@ def test_a_job_disabled_by_hand_is_said_and_stays_so(lab, fake):
     assert not fake.jobs["app--main--unit"].buildable
 
 
+def test_a_job_that_was_disabled_and_enabled_in_jenkins_is_not_taken_for_changed(lab, fake):
+    lab.sync()
+    fake.disable_job("app--main--unit")
+    fake.disable_job("app--main--unit", False)
+    assert b"<disabled>false</disabled>" in fake.jobs["app--main--unit"].xml
+    assert lab.sync("--plan", "--thorough").code == 0
+
+
 def test_a_job_changed_by_hand_is_found_by_a_thorough_look(lab, fake):
     lab.sync()
     xml = fake.jobs["app--main--unit"].xml

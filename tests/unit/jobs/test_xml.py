@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import html
 from xml.etree import ElementTree
 
 import pytest
+from jenkins_jobs.constants import MAGIC_MANAGE_STRING
 
+from torii.jobs.marks import Mark, marked
 from torii.jobs.xml import difference, parse, same, serialise
 
 STEP = b"<hudson.tasks.Shell><command>one\ntwo\n</command></hudson.tasks.Shell>"
@@ -15,6 +18,26 @@ def test_layout_the_declaration_and_versions_of_plugins_make_no_difference():
     noted = HEAD + OLD.replace(b"<builders>", b'\n  <builders plugin="x@1.2">')
     assert same(OLD, noted)
     assert difference(OLD, noted, "job") == ""
+
+
+def test_that_a_job_is_not_disabled_and_who_else_claims_it_make_no_difference():
+    enabled = OLD.replace(b"<builders>", b"<disabled>false</disabled><builders>")
+    assert same(OLD, enabled)
+    assert not same(OLD, enabled.replace(b"false", b"true"))
+    nested = OLD.replace(b"</builders>", b"<x><disabled>false</disabled></x></builders>")
+    assert not same(OLD, nested)
+    claimed = OLD.replace(b">a<", f">a{html.escape(MAGIC_MANAGE_STRING)}<".encode())
+    assert same(OLD, claimed)
+    assert difference(claimed, enabled, "job") == ""
+
+
+def test_a_difference_leaves_the_mark_out():
+    marks = [marked(OLD, Mark("torii", "app", "main", "unit", digest)) for digest in ("1", "2")]
+    assert not same(*marks)
+    assert difference(*marks, "job") == ""
+    text = difference(marks[0], marks[1].replace(b"two", b"three"), "job")
+    assert "torii-job" not in text
+    assert "\n-two\n+three\n" in text
 
 
 @pytest.mark.parametrize("change", [(b"two", b"2"), (b"two\n", b"two"), (b"<builders>", b"<builders class='x'>"), (b">a<", b"> a<")])

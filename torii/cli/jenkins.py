@@ -10,6 +10,7 @@ import click
 
 from torii.cli.controllers import chosen, wanted_by, wanted_of
 from torii.cli.findings import conclude, show
+from torii.cli.stays import pages_of
 from torii.cli.where import configuration, where_options
 from torii.config.settings import JenkinsSettings, ServerConfig
 from torii.errors import OperatorError
@@ -71,7 +72,7 @@ def _labels(config: ServerConfig, settings: JenkinsSettings, everybody: Callable
     labels: dict[str, tuple[str, ...]] = {}
     for source in wanted.sources:
         label = source.job.label or ""
-        labels[label] = (*labels.get(label, ()), f"{source.project}, {source.branch}, {source.job.name}")
+        labels[label] = (*labels.get(label, ()), f"{source.job.name} of {source.project}, {source.branch}")
     return WantedLabels(labels, (*wanted.unread, *wanted.mistakes))
 
 
@@ -103,6 +104,7 @@ def _surroundings(config: ServerConfig, settings: JenkinsSettings, wanted: Calla
         wanted=partial(_labels, config, settings, wanted),
         plugins=needs,
         gearman=shown,
+        pages=pages_of(config.web),
         loopback=all(host.startswith(_LOOPBACK) for host, _ in servers) and not _open(config),
     )
 

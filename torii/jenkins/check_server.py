@@ -93,6 +93,16 @@ def server_findings(controller: Controller) -> Iterator[Finding]:
         yield Finding("encryption", Verdict.WARN, "the token goes through the network as plain text: the address begins with http:", advice)
 
 
+def link_findings(controller: Controller, pages: str) -> Iterator[Finding]:
+    """Whether links from Jenkins to Torii's `pages` lead there for whoever looks at that Jenkins."""
+    if here(controller.settings.url) or not (here(pages) or urlsplit(pages).hostname in (None, "0.0.0.0", "::")):
+        return
+    words = "this Jenkins is on another machine, and links from its jobs and builds lead "
+    words += f"to {pages}, which is Torii for nobody but this one" if pages else "nowhere: it is not known where Torii's pages are"
+    advice = "set `web: {url: ...}` in server.yml to the address by which people reach Torii's pages, then run `torii sync-jobs`"
+    yield Finding("links", Verdict.WARN, words, advice)
+
+
 def here(url: str) -> bool:
     """Whether `url` leads to this very machine."""
     host = urlsplit(url).hostname or ""

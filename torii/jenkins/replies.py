@@ -144,7 +144,4 @@ def _login(settings: JenkinsSettings) -> str:
     key = f"jenkins.{settings.name}"
     if settings.token is None:
         return f"Torii asks as nobody in particular: give `user` and `token` (env:NAME or file:PATH) in {key}"
-    return (
-        f"Check `user` ({settings.user}) and `token` of {key}: the token is made in Jenkins by that user (Configure, API Token); "
-        "`torii jenkins check` says what is lacking"
-    )
+    return f"Check `user` ({settings.user}) and `token` of {key}: the token is made in Jenkins by that user (Configure, API Token)"

@@ -20,7 +20,7 @@ class PluginNeed:
 
 @dataclass(frozen=True, slots=True)
 class WantedLabels:
-    """Each label (empty: any node) with the jobs that want it, as `project, branch, job`; `unread` says what could not be read, and why."""
+    """Each label (empty: any node) with the jobs that want it, as `job of project, branch`; `unread` says what was not read, and why."""
 
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
@@ -31,7 +31,8 @@ class Surroundings:
     """What the projects of a Jenkins want, and its Gearman. What takes time to find out is found out when it is asked for.
 
     `gearman` are the addresses of the Gearman servers as users write them, `loopback` whether only this machine reaches them; `workers`
-    returns the functions of each client by its id, and raises OperatorError. `ours` tells whether this Torii made a job.
+    returns the functions of each client by its id, and raises OperatorError. `ours` tells whether this Torii made a job. `pages` is where
+    links lead to Torii's pages, empty where that is not known.
     """
 
     workers: Callable[[], Mapping[str, frozenset[str]]]
@@ -40,3 +41,4 @@ class Surroundings:
     plugins: tuple[PluginNeed, ...] = ()
     gearman: str = ""
     loopback: bool = False
+    pages: str = ""

@@ -109,8 +109,8 @@ def test_a_jenkins_that_is_well_passes_and_is_left_as_it_was(check: Check, fake:
         found
     )
     assert {f"plug-in {name}" for name in ("git", "gearman-plugin", "junit", "timestamper", "build-timeout", "ansicolor")} <= set(found)
-    assert found["label linux"]["words"] == "agent1, agent 2 have it; wanted by app, main, unit"
-    assert found["label small"]["words"] == "agent 2 has it; wanted by app, main, big"
+    assert found["label linux"]["words"] == "agent1, agent 2 have it; wanted by unit of app, main"
+    assert found["label small"]["words"] == "agent 2 has it; wanted by big of app, main"
     assert "2.372" in found["version"]["words"]
     assert set(fake.jobs) == before
     assert fake.queue() == []
@@ -165,12 +165,22 @@ def test_a_wrong_token_ends_the_check_with_what_to_do(check: Check, fake: FakeJe
     assert list(found) == ["connection"]
     assert found["connection"]["verdict"] == "fail"
     assert "Check `user` (torii) and `token` of jenkins.ci" in found["connection"]["words"]
+    assert "torii jenkins check" not in found["connection"]["words"]
 
 
 def test_a_jenkins_that_is_not_there_is_said_so(check: Check) -> None:
     found = check(None, url=f"http://127.0.0.1:{free_port()}")
     assert list(found) == ["connection"]
     assert "Is Jenkins up?" in found["connection"]["words"]
+
+
+def test_links_to_a_page_on_this_machine_alone_are_no_use_to_those_who_look_at_a_jenkins_elsewhere(
+    check: Check, fake: FakeJenkins, gearman: Server
+) -> None:
+    elsewhere = fake.url.replace("127.0.0.1", "127.1")  # which no configuration is known to call this machine
+    assert check(fake, url=elsewhere)["links"]["verdict"] == "warn"
+    rest = f"gearman: {{port: {gearman.address[1]}}}\nweb: {{url: 'https://torii.example.com'}}"
+    assert "links" not in check(fake, url=elsewhere, rest=rest)
 
 
 def test_a_password_works_and_a_token_is_recommended(check: Check, fake: FakeJenkins) -> None:
@@ -201,7 +211,7 @@ def test_anonymous_who_may_not_read_jobs_is_a_trap(check: Check, fake: FakeJenki
     assert "after its next boot" in found[TRAP]["words"]
     fake.restart()
     wait_until(lambda: fake.connected, 20)
-    found = check(fake, "--read-only")
+    found = check(fake)  # whose own job has the agents look again, after which all is well until the next boot
     assert found["functions"]["verdict"] == "fail"
     assert "offer none of the 2 jobs" in found["functions"]["words"]
     assert "functions" not in check(fake, dispatch="rest"), "whoever uses no Gearman does not care"
@@ -262,7 +272,7 @@ def test_labels_that_no_node_has_and_nodes_that_are_away(check: Check, fake: Fak
         "label x": "warn",
         "jobs without a label": "pass",
     }
-    assert found["label arm"]["words"] == "no node has it; wanted by app, main, a"
+    assert found["label arm"]["words"] == "no node has it; wanted by a of app, main"
     fake.take_offline("agent1")
     fake.take_offline("agent 2")
     found = check(fake)

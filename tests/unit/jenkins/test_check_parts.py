@@ -9,7 +9,7 @@ from torii.config.settings import JenkinsSettings
 from torii.jenkins import Controller
 from torii.jenkins.check_gearman import anonymous_findings, gearman_findings
 from torii.jenkins.check_nodes import fits
-from torii.jenkins.check_server import here
+from torii.jenkins.check_server import here, link_findings
 from torii.jenkins.surroundings import Surroundings
 from torii.jenkins.values import Job, Node
 from torii.model.finding import Verdict
@@ -28,6 +28,23 @@ from torii.model.finding import Verdict
 )
 def test_what_is_on_this_machine(url: str, on_this_machine: bool) -> None:
     assert here(url) == on_this_machine
+
+
+@pytest.mark.parametrize(
+    ("jenkins", "pages", "words"),
+    [
+        ("https://jenkins.example.com", "http://127.0.0.1:8090", "lead to http://127.0.0.1:8090, which is Torii for nobody but this one"),
+        ("https://jenkins.example.com", "http://0.0.0.0:8090", "lead to http://0.0.0.0:8090, "),
+        ("https://jenkins.example.com", "", "lead nowhere"),
+        ("https://jenkins.example.com", "https://torii.example.com", ""),
+        ("https://jenkins.example.com", "http://10.0.0.7:8090", ""),
+        ("http://localhost:8080", "http://127.0.0.1:8090", ""),
+    ],
+)
+def test_links_from_a_jenkins_elsewhere_have_to_lead_to_torii(jenkins: str, pages: str, words: str) -> None:
+    found = list(link_findings(Controller(JenkinsSettings("ci", jenkins)), pages))
+    assert [(finding.topic, finding.verdict) for finding in found] == ([("links", Verdict.WARN)] if words else [])
+    assert all(words in finding.words and "web: {url: ...}" in finding.advice for finding in found)
 
 
 def test_a_node_fits_by_a_label_its_name_or_if_nothing_is_wanted() -> None:

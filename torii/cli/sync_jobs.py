@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from torii.errors import ConfigurationError, OperatorError, UserError
 from torii.jenkins import Controller
 from torii.jobs import plugins
 from torii.jobs.apply import AT_ONCE, Done, perform
+from torii.jobs.export import command as give
 from torii.jobs.export import export
 from torii.jobs.library import JobLibrary
 from torii.jobs.look import Depth, look
@@ -98,6 +99,8 @@ def command(
       torii sync-jobs --prune --only 'old-project--*' ci
       torii sync-jobs --explain unit
     """
+    if out is not None and plan_only:
+        raise click.UsageError("--out leaves Jenkins alone, and --plan says what would be done there: give one of them")
     config = configuration(server, state)
     controllers = [Controller(settings) for settings in chosen(config, names)]
     with quietly():
@@ -114,15 +117,22 @@ def command(
         else:
             wish = _Wish(plan_only, prune, only, thorough, as_json)
             reports = [_sync(controller, library, wanted_of(config, controller.settings, wanted), wish) for controller in controllers]
-    _finish(reports, wanted, as_json)
+    _finish(reports, wanted, _without(config, wanted), as_json)
 
 
-def _finish(reports: Sequence[Report], wanted: Wanted, as_json: bool) -> None:
+def _without(config: ServerConfig, wanted: Wanted) -> list[str]:
+    """Return which projects have no torii.yml, in words. A config project needs none."""
+    chosen = config.config_project
+    return wanted.of([name for name in wanted.projects if chosen is None or name != chosen.project]).without
+
+
+def _finish(reports: Sequence[Report], wanted: Wanted, without: Sequence[str], as_json: bool) -> None:
     """Print what is left to be said of all of them, and exit."""
     code = _code(reports, wanted)
     if as_json:
         said = {report.name: report.as_json() for report in reports}
-        click.echo(json.dumps({"ok": code in (0, _WOULD), "jenkins": said, "wrong": wanted.mistakes, "unread": wanted.unread}, indent=2))
+        amiss = {"wrong": wanted.mistakes, "unread": wanted.unread, "without": list(without)}
+        click.echo(json.dumps({"ok": code in (0, _WOULD), "jenkins": said, **amiss}, indent=2))
     else:
         for report in reports:
             for line in report.lines():
@@ -131,6 +141,8 @@ def _finish(reports: Sequence[Report], wanted: Wanted, as_json: bool) -> None:
             click.echo(f"wrong, and the jobs of that branch are left as they are: {words}", err=True)
         for words in wanted.unread:
             click.echo(f"not read, and its jobs are left as they are: {words}", err=True)
+        for words in without:
+            click.echo(f"no jobs to make: {words}", err=True)
     if code:
         raise click.exceptions.Exit(code)
 
@@ -146,19 +158,21 @@ def _code(reports: Sequence[Report], wanted: Wanted) -> int:
 
 
 def _sync(controller: Controller, library: JobLibrary, wanted: Wanted, wish: _Wish) -> Report:
-    where = _where(controller)
+    report = Report(controller.name, controller.settings.url, folder=controller.settings.folder)
     try:
         found = look(controller, wanted, library, Depth(wish.only, configs=wish.thorough, plugins=wish.thorough, copies=wish.prune))
         plan = found.plan.pruned() if wish.prune else found.plan
+        if wish.only != "*" and plan == Plan():
+            plan = Plan(notes=(_nothing(wish.only),))
         if wish.plan:
-            return Report(controller.name, where, plan, found.lacking, diffs=_diffs(controller, plan.steps))
+            return replace(report, plan=plan, lacking=found.lacking, diffs=_diffs(controller, plan.steps))
         if not wish.quiet:
             for words in found.lacking:  # before anything is written
                 click.echo(f"{controller.name}: {words}", err=True)
         done = _apply(controller, plan.steps, wish.quiet)
-        return Report(controller.name, where, plan, found.lacking if wish.quiet else (), done)
+        return replace(report, plan=plan, lacking=found.lacking if wish.quiet else (), done=done)
     except OperatorError as error:
-        return Report(controller.name, where, problem=str(error))
+        return replace(report, problem=str(error))
     finally:
         controller.close()
 
@@ -185,10 +199,15 @@ def _export(controller: Controller, library: JobLibrary, wanted: Wanted, only: s
     sources = wanted.sources
     present, note = _plugins(controller)
     rendered = [pair for pair in zip(sources, library.render(sources, present), strict=True) if fnmatchcase(pair[1].name, only)]
-    directory = out / controller.name
-    export(library, rendered, controller.settings.owner, controller.settings.folder, directory)
-    words = f"{len(rendered)} jobs are in {directory}: give them to Jenkins with `jenkins-jobs update {directory}`"
-    return Report(controller.name, _where(controller), Plan(), [*note, words], done=())
+    note += [_nothing(only)] if sources and not rendered else []
+    settings, directory = controller.settings, out / controller.name
+    export(library, rendered, settings, directory)
+    words = f"{len(rendered)} jobs are in {directory}: give them to Jenkins with\n    {give(settings, directory)}"
+    return Report(controller.name, settings.url, Plan(), note, done=(), folder=settings.folder, written=words)
+
+
+def _nothing(only: str) -> str:
+    return f"no job is called so that --only {only!r} matches it: a name is <project>--<branch>--<job>"
 
 
 def _plugins(controller: Controller) -> tuple[tuple[str, ...], list[str]]:
@@ -226,8 +245,3 @@ def _explain(config: ServerConfig, library: JobLibrary, wanted: Wanted, controll
         click.echo(f"{name}:")
         for line in lines:
             click.echo(f"  {line}")
-
-
-def _where(controller: Controller) -> str:
-    settings = controller.settings
-    return f"{settings.url}, folder {settings.folder}" if settings.folder else settings.url

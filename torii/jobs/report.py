@@ -17,7 +17,7 @@ _SHOWN = 20
 class Report:
     """One Jenkins. `plan` is None where it could not be looked at, for the reason `problem`. `done` is empty where only a plan was wanted.
 
-    `diffs` are unified diffs of jobs to change, by name.
+    `diffs` are unified diffs of jobs to change, by name. `written` says what was written into files, where that was all that was wanted.
     """
 
     name: str
@@ -27,6 +27,8 @@ class Report:
     done: Sequence[Done] | None = None
     diffs: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
+    folder: str = ""
+    written: str = ""
 
     @property
     def failed(self) -> list[Done]:
@@ -44,7 +46,7 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """Yield what there is to say."""
-        yield f"{self.name} ({self.url}):"
+        yield f"{self.name} ({self.url}{f', folder {self.folder}' if self.folder else ''}):"
         if self.problem or self.plan is None:
             yield f"  FAILED   {self.problem}"
             return
@@ -60,7 +62,7 @@ class Report:
             more = f" and {len(self.plan.unused) - _SHOWN} more" if len(self.plan.unused) > _SHOWN else ""
             them = "it" if len(self.plan.unused) == 1 else "them"
             yield f"  unused   {named}{more}: made by Torii, and nothing names {them} any more; --prune removes {them}"
-        yield f"  {self._summary(self.plan)}"
+        yield f"  {self.written or self._summary(self.plan)}"
 
     def _planned(self, plan: Plan) -> Iterator[str]:
         for step in plan.steps:
@@ -82,9 +84,11 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as JSON values."""
+        said: dict[str, Any] = {"url": self.url, "folder": self.folder, "problem": self.problem or None}
         if self.plan is None:
-            return {"url": self.url, "problem": self.problem}
-        said: dict[str, Any] = {"url": self.url, "problem": self.problem or None}
+            return said
+        if self.written:
+            return said | {"written": self.written, "notes": list(self.lacking)}
         for deed, (infinitive, past) in _WORDS.items():
             if self.done is None:
                 said[infinitive] = [self._step(step) for step in self.plan.steps if step.deed is deed]

@@ -41,6 +41,7 @@ _ATTEMPTS = 3
 class ProjectJobs:
     """What was read of one project. `wrong` has the problems of each branch whose `torii.yml` is not followed; `refused` those of each
     job that Jenkins could not hold. `tips` are the commits that were read, by branch; `unread` is why nothing could be, empty where it was.
+    `without` is whether no branch has a `torii.yml`.
     """
 
     project: ProjectName
@@ -49,6 +50,7 @@ class ProjectJobs:
     refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
     tips: Mapping[str, Sha] = field(default_factory=dict)
     unread: str = ""
+    without: bool = False
 
     @property
     def bare(self) -> bool:
@@ -95,6 +97,12 @@ class Wanted:
     def unread(self) -> list[str]:
         """Which projects could not be read, and why."""
         return [f"{name}: {project.unread}" for name, project in self.projects.items() if project.unread]
+
+    @property
+    def without(self) -> list[str]:
+        """Which projects have no jobs as they have no `torii.yml`, each with why."""
+        words = {True: "its git server shows no branch of it", False: "none of its branches has a torii.yml"}
+        return [f"{name}: {words[project.bare]}" for name, project in self.projects.items() if project.without]
 
 
 class WantedReader:
@@ -203,7 +211,8 @@ class _ProjectReader:
                         refused[branch, source.job.name] = str(error)
             else:
                 wrong[branch] = tuple(map(str, config))
-        return ProjectJobs(self._project.name, tuple(sources), wrong, refused, tips)
+        without = all(self._files[tip] is None for tip in tips.values())
+        return ProjectJobs(self._project.name, tuple(sources), wrong, refused, tips, without=without)
 
 
 def _jobs(project: ProjectName, branch: str, config: ProjectConfig) -> list[JobSource]:

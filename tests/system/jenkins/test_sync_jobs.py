@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.support.jobs_lab import MANY, ONE, TWO, JobsLab
@@ -169,6 +171,38 @@ def test_only_what_matches_is_touched(lab):
     assert lab.names() == {"app--main--unit"}
 
 
+def test_an_only_that_matches_nothing_is_said(lab, fake, tmp_path):
+    words = "no job is called so that --only 'xyz*' matches it"
+    assert words in lab.sync("--only", "xyz*").out
+    assert words in lab.sync("--only", "xyz*", "--plan").out
+    assert words in lab.sync("--only", "xyz*", "--out", str(tmp_path / "out")).out
+    assert words not in lab.sync("--only", "app--*").out
+    assert words not in lab.sync().out
+
+
+def test_projects_without_a_torii_yml_are_named_but_not_the_config_project(lab):
+    lab.add("bare")
+    lab.add("new")
+    lab.push("new", "main", {"README": "soon"})
+    lab.add("none", main="jobs: {}\npipelines: {}\n")
+    lab.add("ci-config")
+    lab.config_project = "ci-config"
+    lab.push("ci-config", "main", {"README": "macros"})
+    done = lab.sync()
+    assert done.code == 0
+    assert [line for line in done.err.splitlines() if line.startswith("no jobs")] == [
+        "no jobs to make: bare: its git server shows no branch of it",
+        "no jobs to make: new: none of its branches has a torii.yml",
+    ]
+    assert [words.partition(":")[0] for words in lab.sync("--json").json["without"]] == ["bare", "new"]
+
+
+def test_the_json_has_address_and_folder_apart(lab, fake):
+    lab.in_folder = "team"
+    fake.add_folder("team")
+    assert {key: lab.sync("--json").json["jenkins"]["ci"][key] for key in ("url", "folder")} == {"url": fake.url, "folder": "team"}
+
+
 def test_jobs_go_into_the_folder_that_is_configured(lab, fake):
     fake.add_folder("team/torii")
     lab.in_folder = "team/torii"
@@ -231,6 +265,26 @@ def test_the_files_written_out_make_the_same_jobs_with_jenkins_job_builder(lab, 
         assert same(ours, theirs.replace(b"&lt;!-- Managed by Jenkins Job Builder --&gt;", b""))
         lab.fakes["ci"].add_job(f"team/{name}", theirs)
     assert lab.sync("--plan").code == 0
+
+
+def test_the_command_that_is_printed_gives_the_files_to_their_jenkins(lab, fake, tmp_path):
+    lab.in_folder = "team"
+    fake.add_folder("team")
+    done = lab.sync("--out", str(tmp_path / "my out"))
+    assert "right as they are" not in done.out
+    line = done.out.splitlines()[-1].strip()
+    assert line.startswith(f"jenkins-jobs --conf '{tmp_path}/my out/ci/jenkins_jobs.ini' --user {fake.user} --password ")
+    assert fake.token not in line
+    where = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    given = subprocess.run(["/bin/sh", "-c", line], env={**os.environ, **where}, capture_output=True, text=True, timeout=60, check=False)
+    assert given.returncode == 0, given.stderr
+    assert {"team/app--main--unit", "team/app--main--lint"} <= set(fake.jobs)
+    assert lab.sync("--plan", "--thorough").code == 0
+
+
+def test_a_plan_of_what_is_written_into_files_is_refused(lab, tmp_path):
+    with pytest.raises(click.UsageError, match="--out leaves Jenkins alone"):
+        lab.sync("--out", str(tmp_path / "out"), "--plan")
 
 
 def test_files_of_jobs_that_are_gone_are_removed_and_others_let_be(lab, tmp_path):

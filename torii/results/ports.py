@@ -1,4 +1,4 @@
-"""What those who bring what builds leave, Torii's worker and the gatherer, ask of the place where it is kept; `torii.store.blobs` has it."""
+"""What Torii's worker and the gatherer, who bring what builds leave, ask of where it is kept; `torii.store.blobs` has it."""
 
 from __future__ import annotations
 

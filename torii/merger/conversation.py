@@ -75,16 +75,18 @@ class Conversation:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         stdout, stderr = self._process.stdout.fileno(), self._process.stderr.fileno()
-        pipes = [stdout, stderr]
+        pipes = select.poll()  # not select.select: that takes no descriptor above 1023, and a process with many connections has such
+        pipes.register(stdout, select.POLLIN)
+        pipes.register(stderr, select.POLLIN)
         while True:
-            ready, _, _ = select.select(pipes, [], [], max(0.0, deadline - time.monotonic()))
+            ready = [descriptor for descriptor, _ in pipes.poll(max(0.0, deadline - time.monotonic()) * 1000)]
             if not ready:
                 raise TimedOutError(f"git {self._name} did not answer within {LIMIT:g} s")
             if stderr in ready:  # read as it comes: a full pipe would stop the command
                 said = os.read(stderr, _CHUNK)
                 self._complaint = (self._complaint + said)[-4000:]
                 if not said:
-                    pipes.remove(stderr)
+                    pipes.unregister(stderr)
             if stdout in ready:
                 more = os.read(stdout, _CHUNK)
                 if not more:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,3 +98,22 @@ def test_a_command_that_was_killed_is_started_again(scene: Scene, objects: Objec
     for conversation in objects._open.values():
         os.killpg(conversation._process.pid, signal.SIGKILL)
     assert objects.commit(second).parents == (first,)
+
+
+def test_it_reads_in_a_process_that_has_more_files_open_than_select_can_name(scene: Scene) -> None:
+    (first,) = scene.build([Planned(FILES)])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard == resource.RLIM_INFINITY else max(soft, min(hard, 4096)), hard))
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        while taken[-1] < 1024:
+            taken.append(os.dup(taken[0]))
+        objects = Objects(Mirror(scene.path))
+        try:
+            assert objects.commit(first).tree == scene.tree(first)
+        finally:
+            objects.close()
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -336,3 +337,21 @@ def test_a_server_that_says_nonsense_is_left(parts):
                 sock.settimeout(5)
                 while sock.recv(100):
                     pass
+
+
+def test_a_server_that_has_stopped_leaves_no_file_open():
+    def opened() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    first = EmbeddedServer()  # whatever the first one loads for good
+    first.start()
+    first.kill()
+    before = opened()
+    for _ in range(5):
+        server = EmbeddedServer()
+        server.start()
+        with socket.create_connection(server.address, timeout=10) as peer:
+            peer.sendall(b"version\n")
+            assert peer.recv(100)
+        server.kill()
+    wait_until(lambda: opened() <= before, 10)

@@ -95,6 +95,7 @@ class JenkinsLab(DispatchLab):
         self.workers: list[Agent] = []
         self.requests: dict[BuildId, BuildRequest] = {}
         self.gatherer: Gatherer | None = None
+        self.opened: list[Controller] = []
         self.projects: dict[str, tuple[str, ...]] = {"app": ("ci",)}
         self.dispatcher = self._dispatcher()
 
@@ -111,6 +112,7 @@ class JenkinsLab(DispatchLab):
 
     def _dispatcher(self) -> GearmanDispatcher:
         controllers = {name: Controller(settings, patience=0.01) for name, settings in self.settings.items()}
+        self.opened.extend(controllers.values())
         self.gatherer = Gatherer(controllers, self.blobs, pace=_GATHERER_PACE)
         self.gatherer.start()
         projects = {ProjectName(name): used for name, used in self.projects.items()}
@@ -166,6 +168,8 @@ class JenkinsLab(DispatchLab):
         self.dispatcher.stop(5)
         assert self.gatherer is not None
         self.gatherer.stop(5)
+        for controller in self.opened:
+            controller.close()
         for fake in self.fakes.values():
             fake.stop()
         self.server.kill()

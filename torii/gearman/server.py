@@ -11,6 +11,7 @@ the process; whoever submitted it submits it again.
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import select
 import socket
@@ -219,6 +220,11 @@ class _GearServer(gear.Server):
         for conn in self.active_connections[:]:
             if conn.conn is not None:
                 conn.conn.close()
+        if self.poll_thread.is_alive() or self.connect_thread.is_alive():
+            return  # what wakes them stays open: a closed descriptor could be somebody else's by the time a thread uses it
+        self.poll.close()
+        for descriptor in (self.wake_read, self.wake_write, self.connect_wake_read, self.connect_wake_write):
+            os.close(descriptor)
 
 
 class Server:

@@ -78,6 +78,20 @@ class Client:
         self._wire.sock.close()
 
 
+def in_order(events: list[Event]) -> Iterator[tuple[int, Event]]:
+    """Yield events with their numbers as a server took them: a job that is submitted after what others were told before its JOB_CREATED.
+
+    On the wire it may stand before that, being on its way; a server that knew of it already would have told its client as well.
+    """
+    left = list(enumerate(events))
+    while left:
+        number, event = left.pop(0)
+        if isinstance(event, list) and event[2:4] == ["c>s", "SUBMIT_JOB"]:
+            while left and isinstance(left[0][1], list) and left[0][1][0] != event[0]:
+                yield left.pop(0)
+        yield number, event
+
+
 class Replay:
     """Says as clients what was recorded, and does in the lab what was done: `acts` by the number of an event, or by a note's text.
 
@@ -97,7 +111,7 @@ class Replay:
         """Return in what the packets differ that the clients get."""
         self._number(events)
         found: list[str] = []
-        for number, event in enumerate(events):
+        for number, event in in_order(events):
             self._acts.get(number, lambda: None)()
             if isinstance(event, dict):
                 self._acts.get(event["note"], lambda: None)()

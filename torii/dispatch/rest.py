@@ -224,7 +224,7 @@ class RestDispatcher:
         match found:
             case Run():
                 journey.controller = found.controller
-                self._runs(journey, found, "")
+                self._runs(journey, found)
                 if over and self._roster.holds(journey, journey.turn):
                     self._harvest(journey)
             case Waiting():
@@ -261,6 +261,8 @@ class RestDispatcher:
                 self._roster.trouble(journey, "")
                 if build is None:
                     self._harvest(journey)
+                elif not journey.announced:
+                    self._announce(journey, _run(journey, build))
 
     def _seen_at_first(self, journey: Journey, name: str, build: Build | None, item: Queued | None) -> None:
         unseen = self._unseen[journey.id]
@@ -269,7 +271,7 @@ class RestDispatcher:
             del self._unseen[journey.id]
         if build is not None:
             journey.controller = name
-            self._runs(journey, Run(journey.id, name, build.job, build.number, build.url), build.node)
+            self._runs(journey, _run(journey, build))
         elif item is not None:
             journey.controller = name
             self._waits(journey, item.id)
@@ -278,7 +280,7 @@ class RestDispatcher:
 
     def _seen_waiting(self, journey: Journey, build: Build | None, item: Queued | None, deserted: bool) -> None:
         if build is not None:
-            self._runs(journey, Run(journey.id, journey.controller, build.job, build.number, build.url), build.node)
+            self._runs(journey, _run(journey, build))
         elif item is not None:
             self._roster.trouble(journey, held_up(item, journey.controller, deserted))
         else:
@@ -292,7 +294,7 @@ class RestDispatcher:
         elif item.cancelled:
             self._roster.finish(journey, Result.LOST, "" if journey.stop_reason is not None else "it was taken out of Jenkins' queue")
         elif item.number is not None:
-            self._runs(journey, Run(journey.id, journey.controller, item.job, item.number), "")
+            self._runs(journey, Run(journey.id, journey.controller, item.job, item.number))
             self._watches[journey.controller].hasten(_SOON)
         else:
             self._watches[journey.controller].hasten(_SOON)
@@ -305,31 +307,61 @@ class RestDispatcher:
             if name in self._unseen.get(journey.id, ()) or (journey.controller == name and journey.stage in _STANDING):
                 self._roster.trouble(journey, reason_of(error))
 
-    def _runs(self, journey: Journey, run: Run, node: str) -> None:
+    def _runs(self, journey: Journey, run: Run) -> None:
+        """It has begun. That is told once its node is known: by a look, or when it has ended."""
         journey.run = run
         journey.enter(Stage.RUNNING)
         self._roster.trouble(journey, "")
         copied = journey.place.copy if journey.place is not None else not journey.request.synced
         self._farm.gatherer.follow(run, journey.request.job, copy=True if copied else None)
-        if not journey.announced:
-            journey.announced = True
-            self._roster.tell(BuildStarted(journey.id, node=node, number=run.number, url=run.url or self._results.url(journey.id)))
-            html = description(journey.request, self._results.url(journey.id))
-            describing = partial(self._farm.controllers[run.controller].describe, run.job, run.number, html)
-            self._desks[run.controller].ask(describing, _ignore, partial(_not_described, journey.id))
+        if run.node and not journey.announced:
+            self._announce(journey, run)
         self._watches[journey.controller].hasten()
         if journey.stop_reason is not None:
             self._end_it(journey)
 
+    def _announce(self, journey: Journey, run: Run) -> None:
+        journey.announced = True
+        page = self._results.url(journey.id)
+        self._roster.tell(BuildStarted(journey.id, node=run.node, number=run.number, url=run.url or page))
+        describing = partial(self._farm.controllers[run.controller].describe, run.job, run.number, description(journey.request, page))
+        self._desks[run.controller].ask(describing, _ignore, partial(_not_described, journey.id))
+
     def _harvest(self, journey: Journey) -> None:
-        assert journey.run is not None
+        run = journey.run
+        assert run is not None
         journey.enter(Stage.HARVESTED)
+        if journey.announced:
+            self._gather(journey, run)
+        else:  # it began and ended between two looks
+            controller = self._farm.controllers[run.controller]
+            self._roster.put(journey, partial(controller.build, run.job, run.number), self._learnt, self._not_learnt)
+
+    def _learnt(self, journey: Journey, build: Build | None) -> None:
+        """Tell where a build ran that no look has seen, or only that it did where Jenkins does not know it any more."""
+        run = journey.run
+        assert run is not None
+        self._roster.trouble(journey, "")
+        self._announce(journey, run if build is None else _run(journey, build))
+        self._gather(journey, run)
+
+    def _not_learnt(self, journey: Journey, error: OperatorError) -> None:
+        if not isinstance(error, JenkinsUnavailableError):
+            self._learnt(journey, None)
+            return
+        self._roster.trouble(journey, reason_of(error))
+        if journey.stop_reason is not None:
+            self._roster.finish(journey, Result.CANCELED, "")
+        else:
+            self._roster.later(journey, self._pace.retry, self._harvest)
+
+    def _gather(self, journey: Journey, run: Run) -> None:
         turn = journey.turn
 
         def told(outcome: Outcome | None) -> None:
             self._box.post(partial(self._harvested, journey, turn, outcome))
 
-        self._farm.gatherer.finish(journey.run, None, told, partial(self._roster.say, journey, turn))
+        self._farm.gatherer.finish(run, None, told, partial(self._roster.say, journey, turn))
 
     def _harvested(self, journey: Journey, turn: int, outcome: Outcome | None) -> None:
         if not self._roster.holds(journey, turn):
@@ -386,6 +418,10 @@ class RestDispatcher:
                 act(journey)
 
         self._box.post(do)
+
+
+def _run(journey: Journey, build: Build) -> Run:
+    return Run(journey.id, journey.controller, build.job, build.number, build.url, build.node)
 
 
 def _ignore(_: object) -> None:

@@ -78,7 +78,7 @@ class Roster:
         del self.journeys[journey.id]
         self.remember(journey.id)
         self._over(journey)
-        url = self._results.url(journey.id) if journey.announced or outcome is not None else None
+        url = self._results.url(journey.id) if journey.run is not None or outcome is not None else None
         outcome = outcome or Outcome(result)
         if journey.stop_reason is not None:
             result, detail = Result.CANCELED, detail or journey.stop_reason

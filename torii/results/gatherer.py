@@ -233,7 +233,8 @@ class Gatherer:
             found = None
         match found:
             case Build():
-                search.answered(name, Run(search.build, name, job, found.number, found.url), not found.running)
+                node = "" if found.running else found.node  # one that has just begun is said to be on the built-in node
+                search.answered(name, Run(search.build, name, job, found.number, found.url, node), not found.running)
             case Queued(cancelled=False):
                 search.answered(name, Waiting(search.build, name, found))
             case _:

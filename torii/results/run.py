@@ -12,6 +12,7 @@ from torii.model.ids import BuildId
 class Run:
     """One build in a Jenkins: which controller (its name in server.yml), job and number; `url` as Jenkins calls it.
 
+    `node` is where it runs or ran, empty as long as that is not known.
     A build of Torii's may have several, one after another: a Gearman server gives it out again where a Jenkins was lost.
     """
 
@@ -20,6 +21,7 @@ class Run:
     job: str
     number: int
     url: str = ""
+    node: str = ""
 
     @property
     def identity(self) -> tuple[str, str, int]:

@@ -47,6 +47,46 @@ def test_a_build_tells_where_it_is_and_links_back(lab):
     assert b"at work\n" in lab.blobs.read(f"builds/{build.id}/console.log")
 
 
+def started(lab: RestLab, build: BuildRequest) -> list[BuildStarted]:
+    return [event for event in lab.of(build) if isinstance(event, BuildStarted)]
+
+
+def test_a_build_that_began_and_ended_between_two_looks_tells_where_it_was(lab):
+    lab.worker(instant="SUCCESS")
+    builds = [lab.start(lab.request("unit")) for _ in range(5)]
+    for number, build in enumerate(builds, 1):
+        assert lab.answers(build) == ["started", "SUCCESS"]
+        assert started(lab, build) == [BuildStarted(build.id, node="node", number=number, url=f"{lab.fake.url}/job/{JOB}/{number}/")]
+
+
+def test_a_build_that_no_look_has_seen_tells_where_it_was_once_jenkins_says_so(lab):
+    lab.worker(instant="SUCCESS")
+    fault = lab.fake.fault(503, f"GET /job/{JOB}/1/", times=20)
+    build = lab.start(lab.request("unit"))
+    assert lab.answers(build) == ["started", "SUCCESS"]
+    assert [event.node for event in started(lab, build)] == ["node"]
+    assert fault.met == 20
+    assert lab.stall(build) == ""
+
+
+def test_a_build_that_ended_while_torii_was_away_tells_where_it_was(lab):
+    lab.worker()
+    build = lab.start(lab.request("unit"))
+    run = lab.running(build)
+    lab.let_go()
+    run.release()
+    lab.restart_dispatcher([build])
+    assert lab.answers(build) == ["started", "SUCCESS"]
+    assert [event.node for event in started(lab, build)] == ["node"]
+
+
+def test_a_build_that_no_look_has_seen_and_is_deleted_is_lost(lab):
+    lab.worker(instant="SUCCESS")
+    lab.fake.fault(404, f"GET /job/{JOB}/1/", times=10_000)
+    build = lab.start(lab.request("unit"))
+    assert lab.answers(build) == ["started", "LOST"]
+
+
 @pytest.mark.parametrize("kind", ["cut", "after", "half", 500, 502, "html"])
 def test_a_start_whose_answer_got_lost_is_not_made_twice(lab, kind):
     lab.worker(executors=2)

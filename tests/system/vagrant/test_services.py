@@ -146,8 +146,9 @@ def walk(steps: Steps, admin: Rest) -> None:
     good, broken = (block for block in re.findall(r"(?:^    .*\n)+", page, re.MULTILINE) if "git commit" in block)
 
     def newest() -> dict[str, Any]:
-        found: dict[str, Any] = admin.get("/changes/", q="project:hello", o=["DETAILED_LABELS", "MESSAGES"])[0]
-        return found
+        """Return the change that was pushed last: Gerrit lists first what was touched last, to the second, if only by a message."""
+        found: list[dict[str, Any]] = admin.get("/changes/", q="project:hello", o=["DETAILED_LABELS", "MESSAGES"])
+        return max(found, key=lambda change: int(change["_number"]))
 
     def vote() -> int:
         return next((each["value"] for each in newest()["labels"]["Verified"].get("all", []) if each.get("value")), 0)

@@ -125,6 +125,10 @@ class FakeGerrit:
         self.changes[number].private = private
         self._log(self.changes[number], "dev", "Set private" if private else "Unset private", "setPrivate" if private else "unsetPrivate")
 
+    def set_topic(self, number: int, topic: str) -> None:
+        self.changes[number].topic = topic
+        self._log(self.changes[number], "dev", f"Topic set to {topic}", "setTopic")
+
     def delete(self, number: int) -> None:
         self.changes[number].status = "DELETED"
 

@@ -150,6 +150,22 @@ def test_a_series_is_known_in_order_and_an_outdated_parent_is_the_reason_why_not
     wait_until(lambda: f"its parent {number} is abandoned" in lab.told("c")[-1].change.blockers, LIMIT)
 
 
+def test_every_approval_is_told_as_one_though_everything_is_looked_at_in_the_moment_it_is_given(lab):
+    names = [f"c{number}" for number in range(20)]
+    for name in names:
+        lab.push_change(name)
+    listening(lab)
+    for name in names:
+        lab.wait_for(name, PUSHED)
+    for name in names:
+        lab.wake()
+        lab.approve(name)
+        lab.wake()
+    for name in names:
+        assert lab.wait_for(name, APPROVED).approved
+        assert lab.causes(name) == [PUSHED, SAID]
+
+
 def test_what_a_change_stands_on_is_told_first_where_torii_never_heard_of_it(gerrit, tmp_path):
     lab = GerritLab(gerrit, tmp_path, first_look=0.0)
     lab.push_change("a")

@@ -5,7 +5,7 @@ A look that Gerrit breaks off raises, and has told nothing that it will not tell
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -24,6 +24,7 @@ from torii.sources.gerrit.errors import GerritError, GerritRefusedError, GerritU
 from torii.sources.gerrit.facts import ChangeFacts, change_id
 from torii.sources.gerrit.hints import Hint
 from torii.sources.gerrit.identity import Identity, Watch
+from torii.sources.gerrit.lagging import behind
 from torii.sources.gerrit.memory import Known, Memory
 from torii.sources.gerrit.pending import Work
 from torii.sources.gerrit.people import People
@@ -183,7 +184,7 @@ class News:
     def _look_together(self, wanted: Mapping[int, ProjectName | None]) -> None:
         reading = self._reader.read(wanted)
         if reading.found:
-            self._tell(reading.found)
+            self._tell(reading.found, alone=reading.alone)
         for number, reason in reading.broken.items():
             self._problem(wanted[number], f"change {number} cannot be read: {reason}")
         for number in reading.missing:
@@ -211,20 +212,24 @@ class News:
             return None
         return Change(change_id(self._watch.connection, number), self._watch.names[project], "", "", _NO_COMMIT, "")
 
-    def _tell(self, found: Mapping[int, ChangeFacts], first: float | None = None) -> None:
-        """Tell what is new of the changes `found`; `first`, where nothing was told ever, is the time up to which all is told then."""
+    def _tell(self, found: Mapping[int, ChangeFacts], first: float | None = None, alone: Collection[int] = ()) -> None:
+        """Tell what is new of the changes `found`, of which those `alone` were read by themselves.
+
+        `first`, where nothing was told ever, is the time up to which all is told then.
+        """
         rules = self._identity.rules()
         since = self._progress.since - OVERLAP if self._progress.since is not None else None
         batch: dict[int, ChangeFacts] = {}
         standings: dict[int, Standing] = {}
-        adding = found = self._not_older(found)
+        adding = found = self._not_older(found, alone)
         for _ in range(_DEEPEST):
             batch |= {number: self._with_comments(facts, since) for number, facts in adding.items()}
             relatives = Relatives(self._rest.get, self._memory, batch, self._identity.whole_topics())
             standings = {number: self._standing(relatives, facts) for number, facts in batch.items()}
             wanted = {other for each in standings.values() for other in (*each.relations.depends_on, *each.relations.together)}
             unknown = {number for number in wanted if number not in batch and self._memory.known(number) is None}
-            adding = self._reader.read(dict.fromkeys(unknown)).found if unknown else {}
+            reading = self._reader.read(dict.fromkeys(unknown))
+            adding = self._not_older(reading.found, reading.alone)
             if not adding:
                 break
         count = self._progress.count
@@ -245,22 +250,26 @@ class News:
         self._progress.count = count
         self._learn(batch, standings, derived, (first if first is not None else self._progress.since) or 0.0, first=first is not None)
 
-    def _not_older(self, found: Mapping[int, ChangeFacts]) -> Mapping[int, ChangeFacts]:
-        """Return `found`, where what is older than what was read before is read anew by itself.
+    def _not_older(self, found: Mapping[int, ChangeFacts], alone: Collection[int]) -> Mapping[int, ChangeFacts]:
+        """Return `found`, where what is older than what was read before, or than its own messages, is read anew by itself.
 
-        A query answers from an index that lags behind the changes: told as it is, an approval would be gone again for a moment.
+        A query answers from an index that lags behind the changes: told as it is, an approval would be gone again for a moment, or be told
+        as a comment that approves nothing. Those `alone` were read by themselves.
         """
-        older = {number: facts.project for number, facts in found.items() if self._lags(facts)}
+        older = {number: facts.project for number, facts in found.items() if number not in alone and self._lags(facts)}
         anew = {number: facts for number, name in older.items() for facts in self._reader.read({number: name}).found.values()}
         return {number: anew.get(number, facts) for number, facts in found.items() if number in anew or number not in older}
 
     def _lags(self, facts: ChangeFacts) -> bool:
-        known = self._memory.known(facts.number)
-        if known is None:
-            return False
-        before, now = ({each.id for each in each.messages} for each in (known.facts, facts))
-        # The index may know all messages, but not yet the votes that they tell of.
-        return not before <= now or (before == now and replace(facts, messages=known.facts.messages) != known.facts)
+        number, known = facts.number, self._memory.known(facts.number)
+        if known is not None:
+            before, now = ({each.id for each in each.messages} for each in (known.facts, facts))
+            # The index may know all messages, but not yet the votes that they tell of.
+            if not before <= now or (before == now and replace(facts, messages=known.facts.messages) != known.facts):
+                return True
+        since = self._progress.since - OVERLAP if self._progress.since is not None else None
+        new = fresh(Looked(facts, told=self._progress.told.get(number, Told()), since=since, read=self._read_of(number)))
+        return behind(facts, new, (self._rest.server_time() or 0.0) - OVERLAP)
 
     def _read_of(self, number: int) -> frozenset[str] | None:
         known = self._memory.known(number)

@@ -28,10 +28,11 @@ class Reading:
     """What was read: the changes that are there by number, and the numbers of those that are not, or not for Torii to see.
 
     One that is there but cannot be understood, or is of a project that is not ours, is in neither. `broken` are those that Gerrit itself
-    cannot show, and its words.
+    cannot show, and its words. Those found `alone` are as fresh as can be; of the others Gerrit's index told.
     """
 
     found: dict[int, ChangeFacts] = field(default_factory=dict)
+    alone: set[int] = field(default_factory=set)
     missing: set[int] = field(default_factory=set)
     broken: dict[int, str] = field(default_factory=dict)
 
@@ -113,7 +114,9 @@ class ChangeReader:
                 raise
             self._leave_out(number, error, reading)
             return
-        reading.found |= self.facts([info] if isinstance(info, Mapping) else [])
+        facts = self.facts([info] if isinstance(info, Mapping) else [])
+        reading.found |= facts
+        reading.alone |= facts.keys()
 
     def _leave_out(self, number: int, error: GerritError, reading: Reading) -> None:
         """Give up on a change of which nothing can be had: asked for again and again it would keep the others from being told."""

@@ -80,7 +80,36 @@ def build_request(job: str = "unit", **changes: object) -> BuildRequest:
     return replace(request, **changes)
 
 
-class DispatchLab:
+class Heard:
+    """What a dispatcher has answered, as a test asks for it. `events` are all of it, oldest first."""
+
+    events: list[Event]
+
+    def done(self, request: BuildRequest, limit: float = 20) -> BuildDone:
+        return self.until(lambda: next((event for event in self.of(request) if isinstance(event, BuildDone)), None), limit)
+
+    def stall(self, request: BuildRequest) -> str:
+        """The reason last told, waiting for a first one."""
+        return self.until(lambda: [event for event in self.of(request) if isinstance(event, BuildStalled)])[-1].reason
+
+    def waits_without_limit(self, request: BuildRequest) -> bool:
+        """Whether the last stall that was told lies in somebody who is away."""
+        return [event for event in self.of(request) if isinstance(event, BuildStalled)][-1].away
+
+    def of(self, request: BuildRequest) -> list[Event]:
+        return [event for event in list(self.events) if getattr(event, "build", None) == request.id]
+
+    def answers(self, request: BuildRequest) -> list[str]:
+        """What was told of the build, to its end: `started` and the result."""
+        self.done(request)
+        told = {BuildStarted: lambda event: "started", BuildDone: lambda event: event.result.value}
+        return [told[type(event)](event) for event in self.of(request) if type(event) in told]
+
+    def until(self, condition: Callable[[], T], limit: float = 15) -> T:
+        return wait_until(condition, limit)
+
+
+class DispatchLab(Heard):
     """Give it a server. `torii` workers take definitions and leave records; the others are Jenkins."""
 
     many = 300
@@ -153,35 +182,12 @@ class DispatchLab:
     def runs(self, request: BuildRequest) -> int:
         return sum(run.uuid == request.id for worker in self.workers for run in worker.runs)
 
-    def done(self, request: BuildRequest, limit: float = 20) -> BuildDone:
-        return self.until(lambda: next((event for event in self.of(request) if isinstance(event, BuildDone)), None), limit)
-
-    def stall(self, request: BuildRequest) -> str:
-        """The reason last told, waiting for a first one."""
-        return self.until(lambda: [event for event in self.of(request) if isinstance(event, BuildStalled)])[-1].reason
-
-    def waits_without_limit(self, request: BuildRequest) -> bool:
-        """Whether the last stall that was told lies in somebody who is away."""
-        return [event for event in self.of(request) if isinstance(event, BuildStalled)][-1].away
-
-    def of(self, request: BuildRequest) -> list[Event]:
-        return [event for event in list(self.events) if getattr(event, "build", None) == request.id]
-
-    def answers(self, request: BuildRequest) -> list[str]:
-        """What was told of the build, to its end: `started` and the result."""
-        self.done(request)
-        told = {BuildStarted: lambda event: "started", BuildDone: lambda event: event.result.value}
-        return [told[type(event)](event) for event in self.of(request) if type(event) in told]
-
     def restart_dispatcher(self, expected: Sequence[BuildRequest]) -> None:
         """Begin anew, as after a crash, knowing only what is expected."""
         self.dispatcher.stop(5)
         self.events.clear()
         self.dispatcher = self._dispatcher()
         self.dispatcher.reconcile(expected)
-
-    def until(self, condition: Callable[[], T], limit: float = 15) -> T:
-        return wait_until(condition, limit)
 
     def close(self) -> None:
         self.dispatcher.stop(5)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests.support.dispatch_lab import build_request
+from tests.support.dispatch_lab import Heard, build_request
 from tests.support.results_lab import PACE as RESULTS_PACE
-from tests.support.waiting import wait_until
 from torii.config.settings import JenkinsSettings, Secret
 from torii.dispatch.farm import JenkinsFarm
 from torii.dispatch.pace import Pace
@@ -20,7 +19,7 @@ from torii.jobs import RenderedJob
 from torii.jobs.names import changed_job_name, job_name
 from torii.jobs.parameters import PARAMETERS
 from torii.model.build import BuildRequest, Result
-from torii.model.event import BuildDone, BuildStalled, BuildStarted, Event
+from torii.model.event import BuildStalled, BuildStarted, Event
 from torii.model.ids import BuildId, ProjectName
 from torii.results import layout
 from torii.results.gatherer import Gatherer
@@ -105,7 +104,7 @@ class RestWorker:
         self.fake.take_offline(self.name)
 
 
-class RestLab:
+class RestLab(Heard):
     """`controllers` fakes, `ci` and `ci2` and so on; the nodes that a test makes are of the first unless it says."""
 
     many = 300
@@ -194,28 +193,8 @@ class RestLab:
         builds = (b for fake in self.fakes.values() for job in fake.jobs.values() for b in list(job.builds.values()))
         return sum(build.parameters.get("TORII_UUID") == request.id for build in builds)
 
-    def done(self, request: BuildRequest, limit: float = 20) -> BuildDone:
-        return self.until(lambda: next((event for event in self.of(request) if isinstance(event, BuildDone)), None), limit)
-
-    def stall(self, request: BuildRequest) -> str:
-        """The reason last told, waiting for a first one."""
-        return self.until(lambda: [event for event in self.of(request) if isinstance(event, BuildStalled)])[-1].reason
-
     def stalls(self, request: BuildRequest) -> list[str]:
         return [event.reason for event in self.of(request) if isinstance(event, BuildStalled)]
-
-    def waits_without_limit(self, request: BuildRequest) -> bool:
-        """Whether the last stall that was told lies in somebody who is away."""
-        return [event for event in self.of(request) if isinstance(event, BuildStalled)][-1].away
-
-    def of(self, request: BuildRequest) -> list[Event]:
-        return [event for event in list(self.events) if getattr(event, "build", None) == request.id]
-
-    def answers(self, request: BuildRequest) -> list[str]:
-        """What was told of the build, to its end: `started` and the result."""
-        self.done(request)
-        told = {BuildStarted: lambda event: "started", BuildDone: lambda event: event.result.value}
-        return [told[type(event)](event) for event in self.of(request) if type(event) in told]
 
     def let_go(self) -> None:
         """End the dispatcher as a crash does; its Jenkins goes on."""
@@ -230,9 +209,6 @@ class RestLab:
         self.events.clear()
         self.dispatcher = self._dispatcher()
         self.dispatcher.reconcile(expected)
-
-    def until(self, condition: Callable[[], T], limit: float = 15) -> T:
-        return wait_until(condition, limit)
 
     def close(self) -> None:
         self.let_go()

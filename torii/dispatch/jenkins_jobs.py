@@ -381,7 +381,7 @@ def _identity(request: BuildRequest) -> _Identity:
     return request.project, request.branch, request.job, request.synced
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)  # a job may be 1 MiB
 def _read(xml: bytes) -> tuple[str, Mapping[str, str]]:
     """Return the digest of a job, and the defaults of the parameters that it declares. Asked at each build, for the same few jobs."""
     return digest(xml), declared(xml)
